@@ -1,0 +1,93 @@
+// Command leitstand takes a shared IT provider and its tenants through a
+// cyberattack. See README.md; every subcommand is one file beside this one.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+// cli is the whole command line. Each subcommand is a struct in a file of its
+// own with a method Run(*app) error.
+type cli struct {
+	Version versionCmd `cmd:"" help:"Print version, commit and build settings."`
+}
+
+// app is what every subcommand gets: its context ends on SIGINT and SIGTERM,
+// and nothing but these streams may be read or written as standard input or output.
+type app struct {
+	ctx    context.Context
+	stdin  io.Reader
+	stdout io.Writer
+	stderr io.Writer
+}
+
+// exitError ends the program with a code of its own, without printing more
+// than the message (nothing when err is nil: the command has said it already).
+type exitError struct {
+	code int
+	err  error
+}
+
+func (e *exitError) Error() string {
+	if e.err == nil {
+		return fmt.Sprintf("exit %d", e.code)
+	}
+	return e.err.Error()
+}
+
+func (e *exitError) Unwrap() error { return e.err }
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// run is main without the process: tests call it. It returns the exit code:
+// 0 done, 1 the command failed, 2 wrong usage, other codes as the command's help says.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) (code int) {
+	var c cli
+	exited := false
+	parser, err := kong.New(&c,
+		kong.Name("leitstand"),
+		kong.Description("Takes a shared IT provider and its tenants through a cyberattack."),
+		kong.Writers(stdout, stderr),
+		kong.Exit(func(n int) { exited, code = true, n }),
+		kong.UsageOnError(),
+	)
+	if err != nil {
+		fmt.Fprintf(stderr, "leitstand: %v\n", err)
+		return 2
+	}
+	k, err := parser.Parse(args)
+	if exited { // --help
+		return code
+	}
+	if err != nil {
+		fmt.Fprintf(stderr, "leitstand: %v\nTry: leitstand --help\n", err)
+		return 2
+	}
+	err = k.Run(&app{ctx: ctx, stdin: stdin, stdout: stdout, stderr: stderr})
+	var exit *exitError
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &exit):
+		if exit.err != nil {
+			fmt.Fprintf(stderr, "leitstand: %v\n", exit.err)
+		}
+		return exit.code
+	default:
+		fmt.Fprintf(stderr, "leitstand: %v\n", err)
+		return 1
+	}
+}
