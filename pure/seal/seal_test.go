@@ -3,7 +3,7 @@ package seal_test
 import (
 	"bytes"
 	"errors"
-	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -240,24 +240,21 @@ func TestACommitmentFitsItsDataAndSaltOnly(t *testing.T) {
 	}
 }
 
+// The key is fixed: every worker of the fuzzer is a process of its own.
 func FuzzOpen(f *testing.F) {
-	priv, pub, err := seal.GenerateKey()
+	priv, err := seal.ParsePrivateKey([]byte("LSS\x01a fixed private key for the fuzz"))
 	if err != nil {
 		f.Fatal(err)
 	}
-	made := map[string]bool{}
-	for _, body := range []string{"", "a body", "Krankmeldung"} {
-		s, err := pub.Seal([]byte(body), []byte("aad"))
-		if err != nil {
-			f.Fatal(err)
-		}
-		made[string(s)] = true
+	bodies := []string{"", "a body", "Krankmeldung"}
+	for _, body := range bodies {
+		s := sealed(f, priv.Public(), body, "aad")
 		f.Add(s)
 		f.Add(s[:len(s)-1])
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if _, err := priv.Open(b, []byte("aad")); err == nil && !made[string(b)] {
-			t.Errorf("opened an envelope nobody made: %s", fmt.Sprintf("%.64x", b))
+		if got, err := priv.Open(b, []byte("aad")); err == nil && !slices.Contains(bodies, string(got)) {
+			t.Errorf("opened an envelope nobody made: %.64x", b)
 		}
 	})
 }
