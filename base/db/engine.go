@@ -1,0 +1,56 @@
+package db
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+// engine is the little in which SQLite and PostgreSQL differ.
+type engine interface {
+	// lockStore keeps writers of other processes out until the transaction ends.
+	lockStore(ctx context.Context, tx *Tx, store string) error
+	// explain adds what to do to errors that a person can do something about.
+	explain(err error) error
+}
+
+// ErrDiskFull says that the disk holding the store has no room: nothing was
+// stored, and it goes on by itself when there is room.
+var ErrDiskFull = errors.New("disk is full: make room, then it goes on")
+
+// ErrReadOnly says that the store's disk or file cannot be written.
+var ErrReadOnly = errors.New("store is read-only: check mount and permissions")
+
+// ErrDamaged says that the store's file is not what was written.
+var ErrDamaged = errors.New("store is damaged: stop, keep the file as evidence, restore from backup")
+
+type sqliteEngine struct{}
+
+// lockStore has nothing to do: "begin immediate" has locked the file.
+func (sqliteEngine) lockStore(context.Context, *Tx, string) error { return nil }
+
+func (sqliteEngine) explain(err error) error {
+	var e *sqlite.Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	switch e.Code() & 0xff {
+	case sqlite3.SQLITE_FULL:
+		return fmt.Errorf("%w (%w)", ErrDiskFull, err)
+	case sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM:
+		return fmt.Errorf("%w (%w)", ErrReadOnly, err)
+	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
+		return fmt.Errorf("%w (%w)", ErrDamaged, err)
+	}
+	return err
+}
+
+func sqliteDSN(file, txlock string) string {
+	return "file:" + (&url.URL{Path: file}).EscapedPath() +
+		"?_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)" +
+		"&_pragma=busy_timeout(10000)&_txlock=" + txlock
+}

@@ -1,0 +1,109 @@
+package db
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/stdlib"
+)
+
+type postgresEngine struct{ schema string }
+
+// lockStore serialises the writers of all processes: the ledger's order is the
+// order of these locks.
+func (e postgresEngine) lockStore(ctx context.Context, tx *Tx, _ string) error {
+	h := fnv.New64a()
+	_, _ = h.Write([]byte("leitstand " + e.schema)) // a hash never fails to write
+	_, err := tx.Exec(ctx, "select pg_advisory_xact_lock($1)", int64(h.Sum64()))
+	return err
+}
+
+func (postgresEngine) explain(err error) error {
+	var e *pgconn.PgError
+	if !errors.As(err, &e) {
+		return err
+	}
+	switch e.Code {
+	case "53100":
+		return fmt.Errorf("%w (%w)", ErrDiskFull, err)
+	case "25006":
+		return fmt.Errorf("%w (%w)", ErrReadOnly, err)
+	case "XX001", "XX002":
+		return fmt.Errorf("%w (%w)", ErrDamaged, err)
+	}
+	return err
+}
+
+func (d *DB) openPostgres(ctx context.Context, url, schema string) error {
+	cfg, err := pgx.ParseConfig(url)
+	if err != nil {
+		return fmt.Errorf("reading the address of the database: %w", err)
+	}
+	if err := createSchema(ctx, cfg, schema); err != nil {
+		return err
+	}
+	cfg.RuntimeParams["search_path"] = schema
+	// A commit that a replica-less server could forget is no commit for us.
+	cfg.RuntimeParams["synchronous_commit"] = "on"
+	pool := stdlib.OpenDB(*cfg)
+	pool.SetMaxOpenConns(6)
+	pool.SetMaxIdleConns(2)
+	d.engine, d.read, d.write = postgresEngine{schema: schema}, pool, pool
+	if err := pool.PingContext(ctx); err != nil {
+		return errors.Join(err, pool.Close())
+	}
+	return nil
+}
+
+func createSchema(ctx context.Context, cfg *pgx.ConnConfig, schema string) error {
+	conn, err := pgx.ConnectConfig(ctx, cfg)
+	if err != nil {
+		return fmt.Errorf("connecting: %w", err)
+	}
+	defer func() { _ = conn.Close(ctx) }() // nothing is lost with this connection
+	var exists bool
+	if err := conn.QueryRow(ctx, "select exists(select 1 from pg_namespace where nspname = $1)", schema).Scan(&exists); err != nil {
+		return err
+	}
+	if exists {
+		return nil
+	}
+	// if not exists: two nodes may start at once.
+	_, err = conn.Exec(ctx, "create schema if not exists "+pgx.Identifier{schema}.Sanitize())
+	return err
+}
+
+func postgresStores(ctx context.Context, url, place, prefix string) ([]string, error) {
+	cfg, err := pgx.ParseConfig(url)
+	if err != nil {
+		return nil, fmt.Errorf("reading the address of the database: %w", err)
+	}
+	pool := stdlib.OpenDB(*cfg)
+	defer func() { _ = pool.Close() }() // read-only use
+	return scanNames(ctx, pool, place, place+prefix)
+}
+
+func scanNames(ctx context.Context, pool *sql.DB, place, prefix string) ([]string, error) {
+	rows, err := pool.QueryContext(ctx, "select nspname from pg_namespace order by nspname")
+	if err != nil {
+		return nil, fmt.Errorf("listing schemas: %w", err)
+	}
+	defer func() { _ = rows.Close() }() // the error that matters is rows.Err
+	var names []string
+	for rows.Next() {
+		var n string
+		if err := rows.Scan(&n); err != nil {
+			return nil, fmt.Errorf("listing schemas: %w", err)
+		}
+		if strings.HasPrefix(n, prefix) {
+			names = append(names, strings.TrimPrefix(n, place))
+		}
+	}
+	return names, rows.Err()
+}
