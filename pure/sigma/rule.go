@@ -1,0 +1,149 @@
+package sigma
+
+import (
+	"errors"
+	"strings"
+)
+
+// Logsource says what kind of log a rule is for, or an event is from. Empty
+// parts of a rule's log source fit everything.
+type Logsource struct {
+	Category, Product, Service string
+}
+
+// String writes only the parts that are set.
+func (l Logsource) String() string {
+	var parts []string
+	for _, p := range [...][2]string{{"product", l.Product}, {"category", l.Category}, {"service", l.Service}} {
+		if p[1] != "" {
+			parts = append(parts, p[0]+"="+p[1])
+		}
+	}
+	return strings.Join(parts, " ")
+}
+
+// Rule is one Sigma rule that can be used.
+type Rule struct {
+	ID, Name, Title, Description string
+	Author, License              string
+	Status, Level                string
+	Date, Modified               string // as written: the newer of the two is the version
+	Tags, References             []string
+	FalsePositives, Fields       []string
+	Logsource                    Logsource
+	File                         string
+	Line                         int
+
+	cond  *expr
+	texts []string // conditions as written
+}
+
+// Condition returns the condition as written; several are joined with "or".
+func (r *Rule) Condition() string { return strings.Join(r.texts, " or ") }
+
+// Version is the date of the last change the author noted.
+func (r *Rule) Version() string {
+	if r.Modified != "" {
+		return r.Modified
+	}
+	return r.Date
+}
+
+// RuleSet is what a set of rule files contains, before compiling.
+type RuleSet struct {
+	Rules []*Rule
+}
+
+// ParseOptions are what reading rules may need from outside.
+type ParseOptions struct {
+	Placeholders Placeholders // values for the modifier expand
+}
+
+// ParseRules reads rule files. What cannot be used comes back as problems, in
+// file and line order; all else is in the set.
+func ParseRules(files []File) (*RuleSet, []Problem) { return ParseOptions{}.Parse(files) }
+
+// Parse is ParseRules with options.
+func (o ParseOptions) Parse(files []File) (*RuleSet, []Problem) {
+	set := &RuleSet{}
+	var problems []Problem
+	for _, f := range files {
+		docs, err := parseYAML(f.Data)
+		if err != nil {
+			problems = append(problems, problemOf(f.Name, nil, err))
+		}
+		for _, d := range docs {
+			r, err := parseRule(f.Name, d, o.Placeholders)
+			if err != nil {
+				problems = append(problems, problemOf(f.Name, d, err))
+				continue
+			}
+			set.Rules = append(set.Rules, r)
+		}
+	}
+	sortProblems(problems)
+	return set, problems
+}
+
+func problemOf(file string, doc *node, err error) Problem {
+	p := Problem{File: file, Reason: err.Error()}
+	if doc != nil {
+		p.Line, p.Rule, p.Title = doc.line, doc.str("id"), doc.str("title")
+	}
+	var at *lineError
+	if errors.As(err, &at) {
+		p.Reason = at.msg
+		if at.line > 0 {
+			p.Line = at.line
+		}
+	}
+	return p
+}
+
+func parseRule(file string, d *node, ph Placeholders) (*Rule, error) {
+	if d.kind != mapNode {
+		return nil, errAt(d.line, "not a Sigma rule: the document is no map")
+	}
+	r := metaOf(file, d)
+	det := d.get("detection")
+	if det == nil || det.kind != mapNode {
+		return nil, errAt(d.line, "not a Sigma rule: no detection")
+	}
+	ls := d.get("logsource")
+	if ls == nil || ls.kind != mapNode {
+		return nil, errAt(d.line, "rule has no logsource")
+	}
+	r.Logsource = Logsource{Category: ls.str("category"), Product: ls.str("product"), Service: ls.str("service")}
+	s, err := parseSearches(det, ph, "condition", "timeframe")
+	if err != nil {
+		return nil, err
+	}
+	cond := det.get("condition")
+	if cond == nil {
+		return nil, errAt(det.line, "detection has no condition")
+	}
+	var alts []*expr
+	for _, text := range det.strings("condition") {
+		x, err := parseCondition(text, cond.line, s.searches, s.order)
+		if err != nil {
+			return nil, err
+		}
+		alts, r.texts = append(alts, x), append(r.texts, text)
+	}
+	if len(alts) == 0 {
+		return nil, errAt(cond.line, "condition is empty")
+	}
+	r.cond = orOf(alts...)
+	return r, nil
+}
+
+func metaOf(file string, d *node) *Rule {
+	return &Rule{
+		ID: d.str("id"), Name: d.str("name"), Title: d.str("title"), Description: d.str("description"),
+		Author: strings.Join(d.strings("author"), ", "), License: d.str("license"),
+		Status: d.str("status"), Level: d.str("level"), Date: d.str("date"), Modified: d.str("modified"),
+		Tags: d.strings("tags"), References: d.strings("references"),
+		FalsePositives: d.strings("falsepositives"), Fields: d.strings("fields"),
+		File: file, Line: d.line,
+	}
+}
