@@ -78,6 +78,16 @@ func (d *DB) QueryRow(ctx context.Context, query string, args ...any) *sql.Row {
 	return d.read.QueryRowContext(ctx, query, args...)
 }
 
+// Snapshot runs fn on one consistent state of the store, however many commits
+// happen meanwhile.
+func (d *DB) Snapshot(ctx context.Context, fn func(ctx context.Context, q Querier) error) error {
+	tx, err := d.read.BeginTx(ctx, d.engine.snapshot())
+	if err != nil {
+		return fmt.Errorf("beginning to read %q: %w", d.name, d.engine.explain(err))
+	}
+	return undo(tx, fn(ctx, &Tx{tx: tx})) // nothing was written
+}
+
 // BeforeCommit adds a hook. It must be called before the first Write.
 func (d *DB) BeforeCommit(h Hook) {
 	d.mu.Lock()

@@ -2,6 +2,7 @@ package db
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"net/url"
@@ -14,6 +15,8 @@ import (
 type engine interface {
 	// lockStore keeps writers of other processes out until the transaction ends.
 	lockStore(ctx context.Context, tx *Tx, store string) error
+	// snapshot are the options of a transaction that reads one consistent state.
+	snapshot() *sql.TxOptions
 	// explain adds what to do to errors that a person can do something about.
 	explain(err error) error
 }
@@ -32,6 +35,9 @@ type sqliteEngine struct{}
 
 // lockStore has nothing to do: "begin immediate" has locked the file.
 func (sqliteEngine) lockStore(context.Context, *Tx, string) error { return nil }
+
+// snapshot needs no options: a reading transaction in WAL mode sees one state.
+func (sqliteEngine) snapshot() *sql.TxOptions { return nil }
 
 func (sqliteEngine) explain(err error) error {
 	var e *sqlite.Error

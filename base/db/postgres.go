@@ -24,6 +24,10 @@ func (e postgresEngine) lockStore(ctx context.Context, tx *Tx, _ string) error {
 	return err
 }
 
+func (postgresEngine) snapshot() *sql.TxOptions {
+	return &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true}
+}
+
 func (postgresEngine) explain(err error) error {
 	var e *pgconn.PgError
 	if !errors.As(err, &e) {
