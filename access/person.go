@@ -1,0 +1,185 @@
+// Package access holds the people of a room, their roles, and the one mechanism
+// by which a second person agrees to an act.
+//
+// Promises: nobody is ever both the first and the second person of an act; a
+// consent is bound to the hash of exactly what was shown, expires, and is used
+// once; every change of a person, and every request and decision, is in the
+// ledger in the same transaction.
+package access
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"leitstand/base/db"
+	"leitstand/base/ledger"
+	"leitstand/catalogue"
+)
+
+// Role is what a person may do; the domain packages say which acts ask for which.
+type Role string
+
+// The roles of a room (BSI-Standard 200-4: BAO and Stab).
+const (
+	CrisisLead      Role = "crisis_lead"      // Leitung des Stabs
+	Operator        Role = "operator"         // Betrieb
+	Examiner        Role = "examiner"         // Forensik
+	KasseDelegate   Role = "kasse_delegate"   // Vertretung einer Kasse
+	PaymentReleaser Role = "payment_releaser" // Zahlungsfreigabe
+	Press           Role = "press"            // Öffentlichkeitsarbeit
+	Auditor         Role = "auditor"          // Revision: sees all, changes nothing
+)
+
+// Roles lists all roles in the order in which screens show them.
+func Roles() []Role {
+	return []Role{CrisisLead, Operator, Examiner, KasseDelegate, PaymentReleaser, Press, Auditor}
+}
+
+// Person is somebody who acts in the room.
+type Person struct {
+	ID     string            `json:"id"`
+	Name   string            `json:"name"`
+	Roles  []Role            `json:"roles"`
+	Kasse  catalogue.KasseID `json:"kasse,omitempty"` // of a Kasse's delegate
+	Active bool              `json:"active"`
+}
+
+// Has says whether the person holds the role now.
+func (p Person) Has(r Role) bool { return p.Active && slices.Contains(p.Roles, r) }
+
+// Schema is the package's part of the room's store.
+var Schema = db.Migrations{Package: "access", Steps: []string{`
+	create table person (
+		id     text primary key,
+		name   text not null,
+		roles  text not null,
+		kasse  text not null,
+		active boolean not null
+	);
+	create table consent (
+		id         text primary key,
+		kind       text not null,
+		summary    text not null,
+		hash       text not null,
+		payload    text not null,
+		asked_by   text not null,
+		asked_at   bigint not null,
+		expires_at bigint not null,
+		state      text not null,
+		decided_by text not null,
+		decided_at bigint not null,
+		reason     text not null
+	);
+	create index consent_state on consent (state, expires_at);
+`}}
+
+// ErrUnknownPerson says that nobody has that id, or that the person is inactive.
+var ErrUnknownPerson = errors.New("no such active person")
+
+var personID = regexp.MustCompile(`^[a-z][a-z0-9._-]{1,39}$`)
+
+// Check says what is wrong with a person before it is stored.
+func (p Person) Check() error {
+	if !personID.MatchString(p.ID) {
+		return fmt.Errorf("person id %q: want 2 to 40 lower-case letters, digits, dot, dash or underscore, beginning with a letter", p.ID)
+	}
+	if p.ID == ledger.System {
+		return fmt.Errorf("person id %q is reserved for the room itself", p.ID)
+	}
+	if strings.TrimSpace(p.Name) == "" || len(p.Name) > 200 {
+		return fmt.Errorf("person %q: a name of 1 to 200 bytes is needed", p.ID)
+	}
+	for _, r := range p.Roles {
+		if !slices.Contains(Roles(), r) {
+			return fmt.Errorf("person %q: role %q is unknown (known: %v)", p.ID, r, Roles())
+		}
+	}
+	if slices.Contains(p.Roles, KasseDelegate) && p.Kasse == "" {
+		return fmt.Errorf("person %q: a delegate needs the Kasse he or she speaks for", p.ID)
+	}
+	return nil
+}
+
+// Put stores a new or changed person.
+func Put(ctx context.Context, tx *db.Tx, now time.Time, actor string, p Person) error {
+	if err := p.Check(); err != nil {
+		return err
+	}
+	roles := make([]string, len(p.Roles))
+	for i, r := range p.Roles {
+		roles[i] = string(r)
+	}
+	if _, err := tx.Exec(ctx, `insert into person (id, name, roles, kasse, active) values ($1, $2, $3, $4, $5)
+		on conflict (id) do update set name = excluded.name, roles = excluded.roles, kasse = excluded.kasse, active = excluded.active`,
+		p.ID, p.Name, strings.Join(roles, " "), string(p.Kasse), p.Active); err != nil {
+		return fmt.Errorf("storing person %q: %w", p.ID, err)
+	}
+	_, err := ledger.Append(ctx, tx, ledger.Entry{
+		At: now, Actor: actor, Kind: "person.stored", Subject: p.ID,
+		Rows: []ledger.Row{{Table: "person", Key: p.ID, Value: p}},
+	})
+	return err
+}
+
+// Get returns an active person.
+func Get(ctx context.Context, q db.Querier, id string) (Person, error) {
+	people, err := list(ctx, q, `where id = $1`, id)
+	if err != nil {
+		return Person{}, err
+	}
+	if len(people) == 0 || !people[0].Active {
+		return Person{}, fmt.Errorf("%q: %w", id, ErrUnknownPerson)
+	}
+	return people[0], nil
+}
+
+// List returns everybody, sorted by id.
+func List(ctx context.Context, q db.Querier) ([]Person, error) { return list(ctx, q, `order by id`) }
+
+func list(ctx context.Context, q db.Querier, rest string, args ...any) ([]Person, error) {
+	rows, err := q.Query(ctx, `select id, name, roles, kasse, active from person `+rest, args...) //nolint:gosec // rest is a constant of this file
+	if err != nil {
+		return nil, fmt.Errorf("reading people: %w", err)
+	}
+	defer func() { _ = rows.Close() }() // rows.Err tells
+	var out []Person
+	for rows.Next() {
+		var p Person
+		var roles string
+		if err := rows.Scan(&p.ID, &p.Name, &roles, &p.Kasse, &p.Active); err != nil {
+			return nil, fmt.Errorf("reading people: %w", err)
+		}
+		for r := range strings.FieldsSeq(roles) {
+			p.Roles = append(p.Roles, Role(r))
+		}
+		out = append(out, p)
+	}
+	return out, rows.Err()
+}
+
+// Keepers are the tables whose rows the ledger accounts for.
+func Keepers() []ledger.Keeper {
+	return []ledger.Keeper{
+		{Table: "person", Rows: func(ctx context.Context, q db.Querier) ([]ledger.Row, error) {
+			people, err := List(ctx, q)
+			out := make([]ledger.Row, len(people))
+			for i, p := range people {
+				out[i] = ledger.Row{Table: "person", Key: p.ID, Value: p}
+			}
+			return out, err
+		}},
+		{Table: "consent", Rows: func(ctx context.Context, q db.Querier) ([]ledger.Row, error) {
+			consents, err := consents(ctx, q, `order by id`)
+			out := make([]ledger.Row, len(consents))
+			for i, c := range consents {
+				out[i] = c.row()
+			}
+			return out, err
+		}},
+	}
+}
