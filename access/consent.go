@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
+	"database/sql"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -84,7 +85,7 @@ func Ask(ctx context.Context, tx *db.Tx, now time.Time, q Question) (Consent, er
 	}
 	c := Consent{
 		ID: "c-" + rand.Text()[:8], Kind: q.Kind, Summary: q.Summary, Hash: hash, Payload: payload,
-		AskedBy: q.By, AskedAt: micro(now), Expires: micro(now.Add(q.Validity)), State: Pending,
+		AskedBy: q.By, AskedAt: db.Trim(now), Expires: db.Trim(now.Add(q.Validity)), State: Pending,
 	}
 	return c, store(ctx, tx, now, q.By, "consent.asked", c)
 }
@@ -128,7 +129,7 @@ func Give(ctx context.Context, tx *db.Tx, now time.Time, id, by string, shown fu
 	if hash != c.Hash {
 		return Consent{}, ErrChanged
 	}
-	c.State, c.DecidedBy, c.DecidedAt = Given, by, micro(now)
+	c.State, c.DecidedBy, c.DecidedAt = Given, by, db.Trim(now)
 	return c, store(ctx, tx, now, by, "consent.given", c)
 }
 
@@ -141,7 +142,7 @@ func Decline(ctx context.Context, tx *db.Tx, now time.Time, id, by, reason strin
 	if _, err := Get(ctx, tx, by); err != nil {
 		return Consent{}, err
 	}
-	c.State, c.DecidedBy, c.DecidedAt, c.Reason = Declined, by, micro(now), reason
+	c.State, c.DecidedBy, c.DecidedAt, c.Reason = Declined, by, db.Trim(now), reason
 	kind := "consent.declined"
 	if by == c.AskedBy {
 		c.State, kind = Withdrawn, "consent.withdrawn"
@@ -156,7 +157,7 @@ func ExpireDue(ctx context.Context, tx *db.Tx, now time.Time) (int, error) {
 		return 0, err
 	}
 	for _, c := range due {
-		c.State, c.DecidedAt = Expired, micro(now)
+		c.State, c.DecidedAt = Expired, db.Trim(now)
 		if err := store(ctx, tx, now, ledger.System, "consent.expired", c); err != nil {
 			return 0, err
 		}
@@ -201,7 +202,7 @@ func (c Consent) row() ledger.Row {
 	v := map[string]any{
 		"kind": c.Kind, "summary": c.Summary, "hash": c.Hash, "payload_sha256": hex.EncodeToString(sum[:]),
 		"asked_by": c.AskedBy, "asked_at": c.AskedAt.UnixMicro(), "expires_at": c.Expires.UnixMicro(),
-		"state": c.State, "decided_by": c.DecidedBy, "decided_at": unixMicro(c.DecidedAt), "reason": c.Reason,
+		"state": c.State, "decided_by": c.DecidedBy, "decided_at": db.Micro(c.DecidedAt), "reason": c.Reason,
 	}
 	return ledger.Row{Table: "consent", Key: c.ID, Value: v}
 }
@@ -213,7 +214,7 @@ func store(ctx context.Context, tx *db.Tx, now time.Time, actor, kind string, c 
 		on conflict (id) do update set state = excluded.state, decided_by = excluded.decided_by,
 			decided_at = excluded.decided_at, reason = excluded.reason`,
 		c.ID, c.Kind, c.Summary, c.Hash, string(c.Payload), c.AskedBy, c.AskedAt.UnixMicro(), c.Expires.UnixMicro(),
-		string(c.State), c.DecidedBy, unixMicro(c.DecidedAt), c.Reason); err != nil {
+		string(c.State), c.DecidedBy, db.Micro(c.DecidedAt), c.Reason); err != nil {
 		return fmt.Errorf("storing consent %q: %w", c.ID, err)
 	}
 	_, err := ledger.Append(ctx, tx, ledger.Entry{
@@ -223,41 +224,21 @@ func store(ctx context.Context, tx *db.Tx, now time.Time, actor, kind string, c 
 }
 
 func consents(ctx context.Context, q db.Querier, rest string, args ...any) ([]Consent, error) {
-	rows, err := q.Query(ctx, `select id, kind, summary, hash, payload, asked_by, asked_at, expires_at, state,
-		decided_by, decided_at, reason from consent `+rest, args...) //nolint:gosec // rest is a constant of this package
+	out, err := db.Collect(ctx, q, scanConsent, `select id, kind, summary, hash, payload, asked_by, asked_at, expires_at, state,
+		decided_by, decided_at, reason from consent `+rest, args...)
 	if err != nil {
 		return nil, fmt.Errorf("reading consents: %w", err)
 	}
-	defer func() { _ = rows.Close() }() // rows.Err tells
-	var out []Consent
-	for rows.Next() {
-		var c Consent
-		var payload string
-		var asked, expires, decided int64
-		if err := rows.Scan(&c.ID, &c.Kind, &c.Summary, &c.Hash, &payload, &c.AskedBy, &asked, &expires,
-			&c.State, &c.DecidedBy, &decided, &c.Reason); err != nil {
-			return nil, fmt.Errorf("reading consents: %w", err)
-		}
-		c.Payload = json.RawMessage(payload)
-		c.AskedAt, c.Expires, c.DecidedAt = fromMicro(asked), fromMicro(expires), fromMicro(decided)
-		out = append(out, c)
-	}
-	return out, rows.Err()
+	return out, nil
 }
 
-// micro is a time as it comes back from the store.
-func micro(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }
-
-func unixMicro(t time.Time) int64 {
-	if t.IsZero() {
-		return 0
-	}
-	return t.UnixMicro()
-}
-
-func fromMicro(us int64) time.Time {
-	if us == 0 {
-		return time.Time{}
-	}
-	return time.UnixMicro(us).UTC()
+func scanConsent(rows *sql.Rows) (Consent, error) {
+	var c Consent
+	var payload string
+	var asked, expires, decided int64
+	err := rows.Scan(&c.ID, &c.Kind, &c.Summary, &c.Hash, &payload, &c.AskedBy, &asked, &expires,
+		&c.State, &c.DecidedBy, &decided, &c.Reason)
+	c.Payload = json.RawMessage(payload)
+	c.AskedAt, c.Expires, c.DecidedAt = db.Time(asked), db.Time(expires), db.Time(decided)
+	return c, err
 }

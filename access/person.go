@@ -9,6 +9,7 @@ package access
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"regexp"
@@ -142,24 +143,19 @@ func Get(ctx context.Context, q db.Querier, id string) (Person, error) {
 func List(ctx context.Context, q db.Querier) ([]Person, error) { return list(ctx, q, `order by id`) }
 
 func list(ctx context.Context, q db.Querier, rest string, args ...any) ([]Person, error) {
-	rows, err := q.Query(ctx, `select id, name, roles, kasse, active from person `+rest, args...) //nolint:gosec // rest is a constant of this file
-	if err != nil {
-		return nil, fmt.Errorf("reading people: %w", err)
-	}
-	defer func() { _ = rows.Close() }() // rows.Err tells
-	var out []Person
-	for rows.Next() {
+	out, err := db.Collect(ctx, q, func(rows *sql.Rows) (Person, error) {
 		var p Person
 		var roles string
-		if err := rows.Scan(&p.ID, &p.Name, &roles, &p.Kasse, &p.Active); err != nil {
-			return nil, fmt.Errorf("reading people: %w", err)
-		}
+		err := rows.Scan(&p.ID, &p.Name, &roles, &p.Kasse, &p.Active)
 		for r := range strings.FieldsSeq(roles) {
 			p.Roles = append(p.Roles, Role(r))
 		}
-		out = append(out, p)
+		return p, err
+	}, `select id, name, roles, kasse, active from person `+rest, args...)
+	if err != nil {
+		return nil, fmt.Errorf("reading people: %w", err)
 	}
-	return out, rows.Err()
+	return out, nil
 }
 
 // Keepers are the tables whose rows the ledger accounts for.

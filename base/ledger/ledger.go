@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -161,23 +162,19 @@ func About(ctx context.Context, q db.Querier, subject string, limit int) ([]Reco
 }
 
 func query(ctx context.Context, q db.Querier, text string, args ...any) ([]Record, error) {
-	rows, err := q.Query(ctx, text, args...)
-	if err != nil {
-		return nil, fmt.Errorf("reading the ledger: %w", err)
-	}
-	defer func() { _ = rows.Close() }() // rows.Err tells
-	var out []Record
-	for rows.Next() {
+	out, err := db.Collect(ctx, q, func(rows *sql.Rows) (r Record, err error) {
 		var seq int64
 		var body string
 		if err := rows.Scan(&seq, &body); err != nil {
-			return nil, fmt.Errorf("reading the ledger: %w", err)
+			return r, err
 		}
-		var r Record
 		if err := json.Unmarshal([]byte(body), &r); err != nil {
-			return nil, fmt.Errorf("reading ledger entry %d (run: leitstand ledger verify): %w", seq, err)
+			return r, fmt.Errorf("entry %d (run: leitstand ledger verify): %w", seq, err)
 		}
-		out = append(out, r)
+		return r, nil
+	}, text, args...)
+	if err != nil {
+		return nil, fmt.Errorf("reading the ledger: %w", err)
 	}
-	return out, rows.Err()
+	return out, nil
 }

@@ -121,9 +121,8 @@ func TestEveryKindOfTamperingIsFoundAndNamed(t *testing.T) {
 		{"head forged", []string{`update ledger_head set note = replace(note, 'leitstand ledger', 'leitstand leadger') where size = 8`}, "head", 0},
 	}
 	dbtest.Each(t, func(t *testing.T, p db.Place) {
-		for i, tt := range tests {
+		for _, tt := range tests {
 			t.Run(tt.name, func(t *testing.T) {
-				_ = i
 				r := openRoom(t, subPlace(t, p))
 				for n := range 8 {
 					r.set(t, fmt.Sprintf("cell %d", n%3), fmt.Sprint(n))

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -212,18 +213,12 @@ func storedLeaves(ctx context.Context, q db.Querier) (map[int64]tlog.Hash, error
 }
 
 func storedHeads(ctx context.Context, q db.Querier) ([]string, error) {
-	rows, err := q.Query(ctx, `select note from ledger_head order by size`)
+	out, err := db.Collect(ctx, q, func(rows *sql.Rows) (text string, err error) {
+		err = rows.Scan(&text)
+		return text, err
+	}, `select note from ledger_head order by size`)
 	if err != nil {
 		return nil, fmt.Errorf("reading ledger heads: %w", err)
 	}
-	defer func() { _ = rows.Close() }() // rows.Err tells
-	var out []string
-	for rows.Next() {
-		var text string
-		if err := rows.Scan(&text); err != nil {
-			return nil, fmt.Errorf("reading ledger heads: %w", err)
-		}
-		out = append(out, text)
-	}
-	return out, rows.Err()
+	return out, nil
 }
