@@ -143,7 +143,10 @@ func TestRequestsExpireAndCanBeDeclinedOrWithdrawn(t *testing.T) {
 
 func TestAPersonNeedsAnIDANameAndKnownRoles(t *testing.T) {
 	for _, p := range []access.Person{
-		{ID: "", Name: "x"}, {ID: "Anna", Name: "x"}, {ID: "system", Name: "x"}, {ID: "anna"},
+		{ID: "", Name: "x"},
+		{ID: "Anna", Name: "x"},
+		{ID: "system", Name: "x"},
+		{ID: "anna"},
 		{ID: "anna", Name: "x", Roles: []access.Role{"king"}},
 		{ID: "anna", Name: "x", Roles: []access.Role{access.KasseDelegate}},
 	} {

@@ -53,7 +53,7 @@ func (p Place) Open(ctx context.Context, name string, migrations ...Migrations) 
 	if err != nil {
 		return nil, fmt.Errorf("opening store %q: %w", name, err)
 	}
-	go d.writer()
+	go d.writer() //nolint:contextcheck // it serves all callers and outlives this one
 	for _, m := range migrations {
 		if err := d.migrate(ctx, m); err != nil {
 			return nil, errors.Join(fmt.Errorf("opening store %q: %w", name, err), d.Close())

@@ -123,7 +123,7 @@ func (d *DB) commitGroup(group []*job) (bool, error) {
 func (d *DB) runJob(tx *Tx, j *job) error {
 	if err := j.ctx.Err(); err != nil {
 		j.err = err
-		return nil
+		return nil //nolint:nilerr // the job failed, the group goes on
 	}
 	ctx := context.WithoutCancel(j.ctx)
 	if _, err := tx.tx.ExecContext(ctx, "savepoint job"); err != nil {
@@ -143,7 +143,7 @@ func (d *DB) runJob(tx *Tx, j *job) error {
 
 func undo(tx *sql.Tx, err error) error {
 	if rerr := tx.Rollback(); rerr != nil && err != nil {
-		return fmt.Errorf("%w (and undoing it: %v)", err, rerr)
+		return fmt.Errorf("%w (and undoing it: %w)", err, rerr)
 	}
 	return err
 }

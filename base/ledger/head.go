@@ -41,7 +41,7 @@ const (
 
 // LoadKey reads the key of a data directory, or makes one in a new directory.
 func LoadKey(dir string) (Key, error) {
-	secret, err := os.ReadFile(filepath.Join(dir, secretFile)) //nolint:gosec // the directory is the operator's choice
+	secret, err := os.ReadFile(filepath.Join(dir, secretFile))
 	if errors.Is(err, os.ErrNotExist) {
 		return createKey(dir)
 	}
@@ -57,7 +57,7 @@ func LoadKey(dir string) (Key, error) {
 
 // LoadPublic reads only the public half, which is all that verifying needs.
 func LoadPublic(dir string) (string, error) {
-	b, err := os.ReadFile(filepath.Join(dir, publicFile)) //nolint:gosec // the directory is the operator's choice
+	b, err := os.ReadFile(filepath.Join(dir, publicFile))
 	if err != nil {
 		return "", fmt.Errorf("reading the ledger's public key: %w", err)
 	}
