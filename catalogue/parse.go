@@ -20,7 +20,7 @@ func ParseFormula(s string) (Formula, error) {
 	if len(s) > maxFormulaText {
 		return Formula{}, fmt.Errorf("formula of %d bytes, at most %d", len(s), maxFormulaText)
 	}
-	p := parser{s: s}
+	p := formulaParser{s: s}
 	p.next()
 	if p.tok == "" && p.err == nil {
 		return Formula{}, nil
@@ -35,14 +35,14 @@ func ParseFormula(s string) (Formula, error) {
 	return f, nil
 }
 
-type parser struct {
+type formulaParser struct {
 	s   string
 	pos int    // behind tok
 	tok string // "" at the end
 	err error
 }
 
-func (p *parser) fail(format string, args ...any) {
+func (p *formulaParser) fail(format string, args ...any) {
 	if p.err == nil {
 		p.err = fmt.Errorf("formula at character %d: %s", utf8.RuneCountInString(p.s[:p.pos-len(p.tok)])+1, fmt.Sprintf(format, args...))
 	}
@@ -50,7 +50,7 @@ func (p *parser) fail(format string, args ...any) {
 }
 
 // next reads one token: an operator, a parenthesis or a name.
-func (p *parser) next() {
+func (p *formulaParser) next() {
 	for p.pos < len(p.s) && (p.s[p.pos] == ' ' || p.s[p.pos] == '\t') {
 		p.pos++
 	}
@@ -80,7 +80,7 @@ func isName(s string) bool {
 	return s != "" && strings.IndexFunc(s, func(r rune) bool { return !nameRune(r) }) < 0
 }
 
-func (p *parser) isAnd() bool {
+func (p *formulaParser) isAnd() bool {
 	switch strings.ToLower(p.tok) {
 	case "&", "+", ",", "und", "and":
 		return true
@@ -88,7 +88,7 @@ func (p *parser) isAnd() bool {
 	return false
 }
 
-func (p *parser) isOr() bool {
+func (p *formulaParser) isOr() bool {
 	switch strings.ToLower(p.tok) {
 	case "|", "oder", "or":
 		return true
@@ -96,7 +96,7 @@ func (p *parser) isOr() bool {
 	return false
 }
 
-func (p *parser) alternatives(depth int) Formula {
+func (p *formulaParser) alternatives(depth int) Formula {
 	of := []Formula{p.conjunction(depth)}
 	for p.err == nil && p.isOr() {
 		p.next()
@@ -105,7 +105,7 @@ func (p *parser) alternatives(depth int) Formula {
 	return Any(of...)
 }
 
-func (p *parser) conjunction(depth int) Formula {
+func (p *formulaParser) conjunction(depth int) Formula {
 	of := []Formula{p.operand(depth)}
 	for p.err == nil && p.isAnd() {
 		p.next()
@@ -114,7 +114,7 @@ func (p *parser) conjunction(depth int) Formula {
 	return All(of...)
 }
 
-func (p *parser) operand(depth int) Formula {
+func (p *formulaParser) operand(depth int) Formula {
 	switch {
 	case p.tok == "":
 		p.fail("a name is missing at the end")

@@ -14,7 +14,7 @@ type (
 	SiteID string
 	// ServiceID names a service, such as "eau".
 	ServiceID string
-	// ComponentID names shared machinery. It starts with a letter; by custom "<what>@<site>".
+	// ComponentID is "<what>@<site>", such as "dns@munich".
 	ComponentID string
 	// EnvironmentID is "<ik>@<site>".
 	EnvironmentID string

@@ -70,7 +70,7 @@ func whyNoIK(s string) string {
 func unique[T ~string](v *validator, kind string, seen map[T]bool, id T, form func(string) bool) {
 	switch {
 	case !form(string(id)):
-		v.say("%s %q: an id is letters, digits, - . _ and starts with a letter (components may have @site)", kind, id)
+		v.say("%s %q: an id is letters, digits, - . _ and starts with a letter (components: what@site)", kind, id)
 	case seen[id]:
 		v.say("%s %q is listed twice", kind, id)
 	}
@@ -82,8 +82,8 @@ func plainID(s string) bool {
 }
 
 func componentID(s string) bool {
-	what, site, at := strings.Cut(s, "@")
-	return plainID(what) && (!at || plainID(site))
+	what, site, _ := strings.Cut(s, "@")
+	return plainID(what) && plainID(site)
 }
 
 func (v *validator) sites() {
@@ -121,6 +121,9 @@ func (v *validator) components() {
 	for _, m := range v.c.Components {
 		unique(v, "component", seen, m.ID, componentID)
 		v.site("component", string(m.ID), m.Site)
+		if _, site, ok := strings.Cut(string(m.ID), "@"); ok && site != string(m.Site) {
+			v.say("component %q is not at site %q", m.ID, m.Site)
+		}
 		v.formula("component", string(m.ID), m.Needs)
 		v.formula("component", string(m.ID), m.Wants)
 	}
