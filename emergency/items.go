@@ -1,0 +1,142 @@
+package emergency
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"leitstand/base/db"
+	"leitstand/base/ledger"
+	"leitstand/catalogue"
+)
+
+// ErrNoItem says that no item has that number.
+var ErrNoItem = errors.New("no such item")
+
+// Item is one accepted item without its body.
+type Item struct {
+	Standing
+	ID       string
+	Epoch    int64
+	Received time.Time
+	Source   string
+	Media    string
+	Size     int64
+
+	commitment string
+}
+
+// Filter chooses items. Zero fields choose all.
+type Filter struct {
+	Placement catalogue.PlacementID
+	States    []State
+	Kind      Kind
+	After     Number // numbers above
+	Limit     int    // 0 means 100
+}
+
+const itemQuery = `select s.number, s.placement, s.kind, s.state, s.result, s.reason, s.owner, s.deadline, s.batch, s.of_number,
+	s.position, s.subject, s.amount, i.id, i.epoch, i.received, i.source, i.media, i.size, i.commitment
+	from journal_standing s join journal_item i on i.number = s.number `
+
+func scanItem(r *sql.Rows) (Item, error) {
+	var it Item
+	var deadline, received int64
+	err := r.Scan(&it.Number, &it.Placement, &it.Kind, &it.State, &it.Result, &it.Reason, &it.Owner, &deadline, &it.Batch, &it.Of,
+		&it.Position, &it.Subject, &it.Amount, &it.ID, &it.Epoch, &received, &it.Source, &it.Media, &it.Size, &it.commitment)
+	it.Deadline, it.Received = db.Time(deadline), db.Time(received)
+	return it, err
+}
+
+// Items lists items by number.
+func (j *Journal) Items(ctx context.Context, f Filter) ([]Item, error) {
+	where, args := []string{"s.number > $1"}, []any{int64(f.After)}
+	add := func(text string, v any) {
+		args = append(args, v)
+		where = append(where, fmt.Sprintf(text, len(args)))
+	}
+	if f.Placement != "" {
+		add("s.placement = $%d", string(f.Placement))
+	}
+	if f.Kind != "" {
+		add("s.kind = $%d", string(f.Kind))
+	}
+	if len(f.States) > 0 {
+		where = append(where, "s.state in ("+inList(len(args)+1, len(f.States))+")")
+		for _, s := range f.States {
+			args = append(args, string(s))
+		}
+	}
+	limit := f.Limit
+	if limit <= 0 {
+		limit = 100
+	}
+	args = append(args, limit)
+	items, err := db.Collect(ctx, j.store, scanItem,
+		itemQuery+"where "+strings.Join(where, " and ")+fmt.Sprintf(" order by s.number limit $%d", len(args)), args...)
+	if err != nil {
+		return nil, fmt.Errorf("listing items of Kasse %s: %w", j.kasse, err)
+	}
+	return items, nil
+}
+
+// Item returns one item.
+func (j *Journal) Item(ctx context.Context, n Number) (Item, error) {
+	items, err := db.Collect(ctx, j.store, scanItem, itemQuery+"where s.number = $1", int64(n))
+	if err != nil {
+		return Item{}, fmt.Errorf("reading item %s: %w", n.Label(j.kasse), err)
+	}
+	if len(items) == 0 {
+		return Item{}, fmt.Errorf("item %s of Kasse %s: %w", n.Label(j.kasse), j.kasse, ErrNoItem)
+	}
+	return items[0], nil
+}
+
+// Body opens the content of an item. Reading for a person goes through
+// [Journal.ReadBody], which puts it on record.
+func (j *Journal) Body(ctx context.Context, it Item) ([]byte, error) {
+	o, err := j.Opener(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return j.body(ctx, j.store, o, it)
+}
+
+func (j *Journal) body(ctx context.Context, q db.Querier, o Opener, it Item) ([]byte, error) {
+	var sealed []byte
+	err := q.QueryRow(ctx, `select sealed from journal_body where number = $1`, int64(it.Number)).Scan(&sealed)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, fmt.Errorf("body of item %s: %w", it.Number.Label(j.kasse), ErrErased)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the body of item %s: %w", it.Number.Label(j.kasse), err)
+	}
+	return j.unseal(o, it.ID, it.commitment, sealed)
+}
+
+// ErrErased says that a body was deleted when its retention ended.
+var ErrErased = errors.New("deleted after its retention")
+
+// ReadBody opens the content of an item for a person and enters in the ledger
+// who read it and why, before it is shown.
+func (j *Journal) ReadBody(ctx context.Context, n Number, at time.Time, actor, reason string) (Item, []byte, error) {
+	it, err := j.Item(ctx, n)
+	if err != nil {
+		return Item{}, nil, err
+	}
+	body, err := j.Body(ctx, it)
+	if err != nil {
+		return Item{}, nil, err
+	}
+	err = j.store.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
+		_, err := ledger.Append(ctx, tx, ledger.Entry{At: at, Actor: actor, Kind: "item.read", Subject: n.Label(j.kasse), Reason: reason})
+		return err
+	})
+	if err != nil {
+		return Item{}, nil, fmt.Errorf("recording that item %s is read: %w", n.Label(j.kasse), err)
+	}
+	return it, body, nil
+}
