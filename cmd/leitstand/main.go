@@ -18,6 +18,8 @@ import (
 // own with a method Run(*app) error.
 type cli struct {
 	Version versionCmd `cmd:"" help:"Print version, commit and build settings."`
+
+	ExercisePart exercisePartCmd `cmd:"" hidden:"" help:"Play one party of the outside world for an exercise."`
 }
 
 // app is what every subcommand gets: its context ends on SIGINT and SIGTERM,
