@@ -188,4 +188,3 @@ func lists(ctx context.Context, q db.Querier, rest string) ([]List, error) {
 	}
 	return out, nil
 }
-
