@@ -186,7 +186,7 @@ func (r *Reader) run(t *template, subs []substitution, depth int) error {
 		o := &t.ops[i]
 		name := o.name
 		if o.named != nil {
-			name = r.internUTF8(r.text(nil, o.named, subs))
+			name = r.besideSystem("EventData", r.internUTF8(r.text(nil, o.named, subs)))
 		}
 		if o.sub < 0 {
 			from := len(r.arena)

@@ -15,7 +15,8 @@
 // The fields of an event come flat, under the names that Sigma rules use
 // (rules specification, Field Usage): System/Channel is Channel,
 // System/Provider@Name is Provider_Name, EventData/Data[@Name="Image"] is Image,
-// UserData/*/X is X.
+// UserData/*/X is X. Where the body has a field that System has too, the one of
+// System keeps the name and the other becomes EventData.X or UserData.X.
 //
 // Templates are compiled once per chunk into a list of field names and
 // substitution numbers; a record then only renders its values. The format is

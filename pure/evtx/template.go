@@ -262,10 +262,22 @@ func (e *element) enter() {
 		} else if len(e.data) > 0 {
 			e.dynamic = e.data
 		}
+		e.field = e.c.r.besideSystem("EventData", e.field)
 	case placeUser, placeUserIn:
 		e.inner, e.innerS = placeUserIn, ""
+		e.field = e.c.r.besideSystem("UserData", e.field)
 	case placeSystem, placeSection:
 	}
+}
+
+// besideSystem keeps a field of the event's body apart from one of System with
+// the same name: event 1108 carries the EventID of another event.
+func (r *Reader) besideSystem(part, name string) string {
+	switch name {
+	case "EventID", "Version", "Level", "Task", "Opcode", "Keywords", "EventRecordID", "Channel", "Computer":
+		return r.joined(part, ".", name)
+	}
+	return name
 }
 
 // content compiles up to the end of the element.

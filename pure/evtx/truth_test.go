@@ -164,8 +164,9 @@ func flattenRecord(rec *Record) []string {
 			text = append(bytes.Clone(text[:26]), 'Z')
 		}
 		// evtx_dump drops blanks at the end, and keeps the name of EventData elsewhere.
+		name := strings.TrimPrefix(strings.TrimPrefix(f.Name, "EventData."), "UserData.")
 		if text := strings.TrimSpace(string(text)); text != "" && f.Name != "EventData_Name" {
-			out = append(out, f.Name+"="+text)
+			out = append(out, name+"="+text)
 		}
 	}
 	sort.Strings(out)
