@@ -22,6 +22,7 @@ const (
 	FaultHeaderMismatch        // integrity 08: outer and inner header differ
 	FaultRecipients            // integrity 09: recipient-emails differ
 	FaultVendor                // a code of the vendor (Xnn), or one we do not know
+	FaultSender                // From and signer belong to different parties
 	FaultBundleSigner          // signature of the bundle: certificate invalid
 	FaultBundleTampered        // signature of the bundle: data does not match
 )
@@ -55,6 +56,8 @@ func (f Fault) Text() string {
 		return "Die Empfängerliste der Signatur und die der Verschlüsselung stimmen nicht überein."
 	case FaultVendor:
 		return "Das Clientmodul meldet einen herstellereigenen Fehler."
+	case FaultSender:
+		return "Absender und Unterzeichner der KIM-Nachricht gehören nicht zusammen."
 	case FaultBundleSigner:
 		return "Das Zertifikat der Signatur der Bescheinigung ist fehlerhaft."
 	case FaultBundleTampered:
@@ -84,7 +87,7 @@ func (f Fault) EAUCode(kind Kind) (code string, ok bool) {
 		delivery, cancellation = "201", "203"
 	case FaultBundleTampered:
 		delivery, cancellation = "202", "204"
-	case FaultNone, FaultModule, FaultChain, FaultUnchecked, FaultRevocation, FaultHeaderMismatch, FaultRecipients, FaultVendor:
+	case FaultNone, FaultModule, FaultChain, FaultUnchecked, FaultRevocation, FaultHeaderMismatch, FaultRecipients, FaultVendor, FaultSender:
 		return "", false
 	}
 	if kind == KindCancellation {

@@ -8,6 +8,7 @@ import (
 var (
 	tagContext0 = asn1.Tag(0).ContextSpecific()
 	tagContext1 = asn1.Tag(1).ContextSpecific()
+	tagContext2 = asn1.Tag(2).ContextSpecific()
 )
 
 // algorithm is an AlgorithmIdentifier: the OID's octets and the raw parameters.
