@@ -65,19 +65,20 @@ var Schema = db.Migrations{Package: "emergency", Steps: []string{`
 	create index journal_standing_batch on journal_standing (batch);
 `, `
 	create table journal_batch (
-		id       text primary key,
-		channel  text not null,
-		state    text not null,
-		items    bigint not null,
-		made     bigint not null,
-		attempts bigint not null,
-		holder   text not null,
-		lease    bigint not null,
-		next     bigint not null,
-		error    text not null,
-		receipt  bytea not null
+		id        text primary key,
+		placement text not null,
+		channel   text not null,
+		state     text not null,
+		items     bigint not null,
+		made      bigint not null,
+		attempts  bigint not null,
+		holder    text not null,
+		lease     bigint not null,
+		next      bigint not null,
+		error     text not null,
+		receipt   bytea not null
 	);
-	create index journal_batch_state on journal_batch (state);
+	create index journal_batch_state on journal_batch (placement, state);
 	create table journal_note (
 		number bigint not null,
 		at     bigint not null,

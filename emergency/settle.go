@@ -1,0 +1,146 @@
+package emergency
+
+import (
+	"context"
+	"database/sql"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"time"
+
+	"crypto/sha256"
+
+	"leitstand/base/db"
+	"leitstand/base/ledger"
+)
+
+// Settle takes a receipt that comes by itself: the second one of a receiver that
+// kept a batch first and applied it later, or one from a stick.
+func (h *Handover) Settle(ctx context.Context, now time.Time, signed Signed) error {
+	r, err := ReadReceipt(h.Receiver, signed)
+	if err != nil {
+		return err
+	}
+	ids, err := db.Collect(ctx, h.Journal.store, func(r *sql.Rows) (string, error) {
+		var id string
+		err := r.Scan(&id)
+		return id, err
+	}, `select i.id from journal_standing s join journal_item i on i.number = s.number
+		where s.batch = $1 and s.state in ('sent', 'receipted')`, r.Batch)
+	if err != nil {
+		return fmt.Errorf("reading batch %s: %w", r.Batch, err)
+	}
+	wanted := make(map[string]string, len(ids))
+	for _, id := range ids {
+		wanted[id] = ""
+	}
+	return h.settle(ctx, now, r.Batch, wanted, signed)
+}
+
+// settle checks a receipt and takes over what it says, together with the receipt
+// itself as evidence, sealed: its hashes could be guessed for small contents.
+func (h *Handover) settle(ctx context.Context, now time.Time, batchID string, wanted map[string]string, signed Signed) error {
+	r, err := ReadReceipt(h.Receiver, signed)
+	if err != nil {
+		return err
+	}
+	if err := r.fits(h.Journal.kasse, batchID, wanted); err != nil {
+		return err
+	}
+	evidence, err := json.Marshal(signed)
+	if err != nil {
+		return fmt.Errorf("keeping the receipt of batch %s: %w", batchID, err)
+	}
+	sealed, err := h.Journal.public.Seal(evidence, h.Journal.aad("receipt "+batchID))
+	if err != nil {
+		return fmt.Errorf("keeping the receipt of batch %s: %w", batchID, err)
+	}
+	return h.Journal.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
+		return h.settleTx(ctx, tx, now, r, sealed, sha256.Sum256(evidence))
+	})
+}
+
+func (h *Handover) settleTx(ctx context.Context, tx *db.Tx, now time.Time, r Receipt, sealed []byte, digest [32]byte) error {
+	numbers, err := numbersOf(ctx, tx, r.Batch)
+	if err != nil {
+		return err
+	}
+	open := 0
+	counts := map[State]int{}
+	changes := make([]Change, 0, len(r.Items))
+	var notes [][]any
+	for _, it := range r.Items {
+		n := numbers[it.ID]
+		counts[it.Result]++
+		if it.Result == Receipted {
+			open++
+		}
+		changes = append(changes, Change{Number: n, Apply: func(s Standing) (Standing, error) { return h.outcome(s, it) }})
+		if it.Text != "" {
+			note, err := h.Journal.public.Seal([]byte(it.Text), h.Journal.aad("note "+it.ID))
+			if err != nil {
+				return fmt.Errorf("sealing a remark of the receiver: %w", err)
+			}
+			notes = append(notes, []any{int64(n), db.Micro(now), note})
+		}
+	}
+	state := "settled"
+	if open > 0 {
+		state = "receipted"
+	}
+	if _, err := tx.Exec(ctx, `update journal_batch set state = $1, receipt = $2, error = '', lease = 0, next = 0 where id = $3`,
+		state, sealed, r.Batch); err != nil {
+		return fmt.Errorf("writing batch %s: %w", r.Batch, err)
+	}
+	if err := insertMany(ctx, tx, `insert into journal_note (number, at, sealed)`, notes, `on conflict (number, at) do nothing`); err != nil {
+		return fmt.Errorf("keeping remarks of the receiver: %w", err)
+	}
+	return h.Journal.ApplyTx(ctx, tx, Entry{
+		At: now, Actor: ledger.System, Kind: "batch.receipted",
+		Data: map[string]any{"batch": r.Batch, "receiver": r.Receiver, "results": counts, "receipt": hex.EncodeToString(digest[:])},
+	}, changes...)
+}
+
+// outcome applies what the receipt says about one item.
+func (h *Handover) outcome(s Standing, it ReceiptItem) (Standing, error) {
+	if it.Result == Receipted {
+		if s.State == Receipted {
+			return s, nil
+		}
+		return s.Receipt()
+	}
+	return s.Settle(it.Result, "vom Regelsystem abgewiesen: "+safeCode(it.Code), h.Owner)
+}
+
+// A code of the receiver goes into the ledger only if it cannot hold a name.
+var shortCode = regexp.MustCompile(`^[A-Za-z]{0,12}[-_ ]?[0-9]{1,6}$|^[a-z_]{1,40}$`)
+
+func safeCode(code string) string {
+	if !shortCode.MatchString(code) {
+		return "ohne Code"
+	}
+	return code
+}
+
+func numbersOf(ctx context.Context, q db.Querier, batchID string) (map[string]Number, error) {
+	numbers := map[string]Number{}
+	_, err := db.Collect(ctx, q, func(r *sql.Rows) (struct{}, error) {
+		var id string
+		var n Number
+		err := r.Scan(&id, &n)
+		numbers[id] = n
+		return struct{}{}, err
+	}, `select i.id, i.number from journal_standing s join journal_item i on i.number = s.number where s.batch = $1`, batchID)
+	if err != nil {
+		return nil, fmt.Errorf("reading batch %s: %w", batchID, err)
+	}
+	return numbers, nil
+}
+
+// Reopen takes an item up again that was rejected, after what was wrong there is
+// corrected. It leaves with the same id in another batch.
+func (j *Journal) Reopen(ctx context.Context, at time.Time, actor, reason string, n Number) error {
+	return j.Apply(ctx, Entry{At: at, Actor: actor, Kind: "item.reopened", Reason: reason},
+		Change{Number: n, Apply: func(s Standing) (Standing, error) { return s.Reopen() }})
+}
