@@ -31,7 +31,9 @@ func newWorld(ctx context.Context, kind PartKind, config json.RawMessage) (world
 	switch kind {
 	case PartMail:
 		return startWith(ctx, config, startMail)
-	case PartPractices, PartRegular, PartEmployers:
+	case PartPractices:
+		return startWith(ctx, config, startPractices)
+	case PartRegular, PartEmployers:
 	}
 	return nil, fmt.Errorf("there is no part %q: mail, practices, regular and employers exist", kind)
 }

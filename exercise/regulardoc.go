@@ -1,0 +1,39 @@
+package exercise
+
+import (
+	"fmt"
+	"time"
+
+	"leitstand/pure/eau"
+	"leitstand/pure/kimmail"
+)
+
+// refusal composes the error message of a Kasse about a mail, and says to whom
+// it goes: to Reply-To, else to From (Technische Anlage). It names the bundle when
+// that can be read and byMessage is false, else the mail.
+func refusal(ik string, m *kimmail.Message, byMessage bool, at time.Time) (mail []byte, to string, err error) {
+	to = m.ReplyAddress()
+	n := eau.ErrorNotice{ID: eau.NewID("leitstand-uebung-fehler-"+ik, m.MessageID), Test: true, Code: "101", MessageID: m.MessageID}
+	if m.Kind() == kimmail.KindCancellation {
+		n.Code = "102"
+	}
+	if len(m.Documents) > 0 && !byMessage {
+		if doc, err := eau.Read(m.Documents[0].XML); err == nil && doc.Identifier != "" {
+			n.BundleIdentifier, n.MessageID = doc.Identifier, ""
+		}
+	}
+	xml, err := eau.WriteError(n)
+	if err != nil {
+		return nil, "", fmt.Errorf("answering mail %q: %w", m.MessageID, err)
+	}
+	from := kimmail.Address{Name: "ÜBUNG Kasse " + ik, Addr: KasseAddress(ik)}
+	mail, err = kimmail.Compose(kimmail.Draft{
+		Kind: kimmail.KindRejection, Test: true, ID: n.ID, MessageID: "<" + n.ID + "@" + ik + "." + MailDomain + ">", Date: at,
+		From: from, ReplyTo: kimmail.Address{Addr: from.Addr}, To: []kimmail.Address{{Addr: to}},
+		Body: mailText + "Das Dokument konnte nicht verarbeitet werden.\r\n", XML: xml, InReplyTo: m.MessageID, Delivered: true,
+	})
+	if err != nil {
+		return nil, "", fmt.Errorf("answering mail %q: %w", m.MessageID, err)
+	}
+	return mail, to, nil
+}
