@@ -44,10 +44,7 @@ func Compile(set *RuleSet, opt Options) (*Engine, []Problem) {
 	if routes == nil {
 		routes = DefaultRoutes()
 	}
-	e := &Engine{names: &nameTable{ids: map[string]int32{}}, groups: map[string]*group{}}
-	for _, n := range [...]string{"Channel", "EventID"} {
-		e.names.add(n)
-	}
+	e := &Engine{names: newNameTable(), groups: map[string]*group{}}
 	var problems []Problem
 	for _, r := range set.Rules {
 		b := &boundRule{rule: r, routes: routes.of(r.Logsource)}
@@ -64,7 +61,7 @@ func Compile(set *RuleSet, opt Options) (*Engine, []Problem) {
 }
 
 // NewEvent makes an event for this engine's matchers.
-func (e *Engine) NewEvent() *Event { return &Event{names: e.names, epoch: 1} }
+func (e *Engine) NewEvent() *Event { return newEvent(e.names) }
 
 // Matcher matches events one after the other. It belongs to one goroutine.
 type Matcher struct {
@@ -100,8 +97,13 @@ func (e *Event) rename(fields []rename) {
 			continue
 		}
 		for i := range e.fields {
-			if f := e.fields[i]; nameIs(f.name, r.from) {
-				e.add(r.name, f.val, f.null)
+			if f := e.fields[i]; nameIs(e.nameOf(&f), r.from) {
+				f.id, f.copied, f.next = e.names.lookup([]byte(r.name)), true, 0
+				f.nameLen = 0
+				if f.id == 0 {
+					continue
+				}
+				e.push(f)
 			}
 		}
 	}

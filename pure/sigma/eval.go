@@ -21,7 +21,7 @@ func (p *predicate) holds(e *Event) bool {
 	}
 	for i := range e.fields {
 		f := &e.fields[i]
-		if !f.null && (p.field == "" || nameIs(f.name, p.field)) && p.test(string(f.val)) {
+		if !f.null && (p.field == "" || nameIs(e.nameOf(f), p.field)) && p.test(string(e.value(f))) {
 			return true
 		}
 	}
@@ -30,7 +30,7 @@ func (p *predicate) holds(e *Event) bool {
 
 func (e *Event) has(name string) bool {
 	for i := range e.fields {
-		if nameIs(e.fields[i].name, name) {
+		if nameIs(e.nameOf(&e.fields[i]), name) {
 			return true
 		}
 	}
@@ -40,7 +40,7 @@ func (e *Event) has(name string) bool {
 // null: the field is absent, or each of its values is null.
 func (p *predicate) null(e *Event) bool {
 	for i := range e.fields {
-		if f := &e.fields[i]; nameIs(f.name, p.field) && !f.null {
+		if f := &e.fields[i]; nameIs(e.nameOf(f), p.field) && !f.null {
 			return false
 		}
 	}
@@ -51,12 +51,12 @@ func (p *predicate) null(e *Event) bool {
 func (p *predicate) sameAs(e *Event) bool {
 	for i := range e.fields {
 		f := &e.fields[i]
-		if f.null || !nameIs(f.name, p.field) {
+		if f.null || !nameIs(e.nameOf(f), p.field) {
 			continue
 		}
 		for j := range e.fields {
 			g := &e.fields[j]
-			if !g.null && nameIs(g.name, p.text) && p.fitsRef(string(f.val), string(g.val)) {
+			if !g.null && nameIs(e.nameOf(g), p.text) && p.fitsRef(string(e.value(f)), string(e.value(g))) {
 				return true
 			}
 		}

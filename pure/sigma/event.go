@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unsafe"
 )
 
 // Event is one log event: fields with texts. It is made for reuse: Reset and
@@ -15,54 +16,56 @@ import (
 // A field can have several values: add it once for each. Numbers and booleans
 // are held as the text the log shows, so that 0x3e7 stays 0x3e7.
 type Event struct {
-	Time    time.Time   // when it happened; zero when the event does not say
+	Time    time.Time   // when it happened; zero: When looks into the fields
 	Sources []Logsource // what kind of log it is from, when the source knows
 
-	fields []field
-	arena  []byte
 	names  *nameTable
+	fields []field
+	arena  []byte // names and values
+	low    []byte // folded values
 	first  []slot // by field id
 	epoch  uint32
+	shapes map[string]shape // what nested names of JSON become
+	path   []byte           // name being built while reading JSON
+	extra  []string         // names of fields marked inExtra
+	alias  bool             // a field with an alias was added
 }
 
-// field is one value of a field.
+// field is one value of a field; all texts are in the arena.
 type field struct {
-	name string
-	val  []byte
-	low  []byte // folded value, nil until asked for
-	id   int32  // of the engine's name table, 0 unknown
-	next int32  // index+1 of the next value of the same field
-	null bool
+	id      int32 // of the name table, 0: no rule names it
+	next    int32 // index+1 of the next value of the same field
+	name    uint32
+	nameLen uint32 // only when id is 0, or the name differs from the table's
+	off, n  uint32
+	low     uint32 // offset+1 of the folded value
+	lowLen  uint32
+	null    bool
+	copied  bool // made by a route's field names; not part of the log
 }
+
+// inExtra as nameLen: name is an index into Event.extra.
+const inExtra = 1<<32 - 1
 
 // slot finds the first value of a field; valid in one epoch only.
 type slot struct {
 	epoch uint32
 	first int32 // index+1
-}
-
-// nameTable gives the fields that rules name a number.
-type nameTable struct {
-	ids map[string]int32
-}
-
-func (t *nameTable) add(name string) int32 {
-	if id, ok := t.ids[name]; ok {
-		return id
-	}
-	id := int32(len(t.ids) + 1) //nolint:gosec // there are not 2^31 field names in memory
-	t.ids[name] = id
-	return id
+	last  int32
 }
 
 // NewEvent makes an event that any rule can be asked about with Explain. For
 // an Engine use its own NewEvent.
-func NewEvent() *Event { return &Event{names: &nameTable{ids: map[string]int32{}}, epoch: 1} }
+func NewEvent() *Event { return newEvent(newNameTable()) }
+
+func newEvent(t *nameTable) *Event {
+	return &Event{names: t, epoch: 1, first: make([]slot, len(t.names)), shapes: map[string]shape{}}
+}
 
 // Reset empties the event and keeps its memory.
 func (e *Event) Reset() {
-	e.Time, e.Sources = time.Time{}, e.Sources[:0]
-	e.fields, e.arena = e.fields[:0], e.arena[:0]
+	e.Time, e.Sources, e.alias = time.Time{}, e.Sources[:0], false
+	e.fields, e.arena, e.low, e.extra = e.fields[:0], e.arena[:0], e.low[:0], e.extra[:0]
 	e.epoch++
 	if e.epoch == 0 { // after 2^32 events old marks could look new
 		clear(e.first)
@@ -72,48 +75,94 @@ func (e *Event) Reset() {
 
 // Add adds a value to a field.
 func (e *Event) Add(name, value string) {
-	from := len(e.arena)
+	off := e.keep(value)
+	e.named(name, off, uint32(len(value)), false) //nolint:gosec // an event is far below 4 GiB
+}
+
+// AddBytes is Add for a value that is not a string yet. The bytes are copied.
+func (e *Event) AddBytes(name string, value []byte) {
+	off := uint32(len(e.arena)) //nolint:gosec // an event is far below 4 GiB
 	e.arena = append(e.arena, value...)
-	e.add(name, e.arena[from:len(e.arena):len(e.arena)], false)
+	e.named(name, off, uint32(len(value)), false) //nolint:gosec // as above
 }
 
 // AddNull adds a field that is there and has no value.
-func (e *Event) AddNull(name string) { e.add(name, nil, true) }
+func (e *Event) AddNull(name string) { e.named(name, 0, 0, true) }
 
-func (e *Event) add(name string, val []byte, null bool) {
-	id := e.names.ids[name]
-	if id == 0 && strings.IndexByte(name, ' ') >= 0 {
-		// "strip all spaces" (rules specification, Field Usage 2)
-		id = e.names.ids[strings.ReplaceAll(name, " ", "")]
-	}
-	e.fields = append(e.fields, field{name: name, val: val, id: id, null: null})
-	if id > 0 {
-		e.link(id, int32(len(e.fields))) //nolint:gosec // an event has not 2^31 fields
-	}
+func (e *Event) keep(s string) uint32 {
+	off := uint32(len(e.arena)) //nolint:gosec // an event is far below 4 GiB
+	e.arena = append(e.arena, s...)
+	return off
 }
 
-// link makes fields[at-1] a further value of id.
-func (e *Event) link(id, at int32) {
-	for int(id) >= len(e.first) {
-		e.first = append(e.first, slot{})
+func (e *Event) named(name string, off, n uint32, null bool) {
+	f := field{id: e.names.lookup([]byte(name)), off: off, n: n, null: null}
+	if f.id == 0 || e.names.names[f.id] != name {
+		f.name = e.keep(name)
+		f.nameLen = uint32(len(name)) //nolint:gosec // an event is far below 4 GiB
 	}
-	s := &e.first[id]
-	if s.epoch != e.epoch {
-		*s = slot{epoch: e.epoch, first: at}
+	e.push(f)
+}
+
+// push appends a field and links it to earlier values of the same name.
+func (e *Event) push(f field) {
+	e.fields = append(e.fields, f)
+	if f.id == 0 {
 		return
 	}
-	i := s.first
-	for e.fields[i-1].next != 0 {
-		i = e.fields[i-1].next
+	at := int32(len(e.fields)) //nolint:gosec // an event has not 2^31 fields
+	s := &e.first[f.id]
+	if s.epoch != e.epoch {
+		*s = slot{epoch: e.epoch, first: at, last: at}
+		return
 	}
-	e.fields[i-1].next = at
+	e.fields[s.last-1].next = at
+	s.last = at
+}
+
+// head returns index+1 of the first value of a field, 0 when it is absent.
+func (e *Event) head(id int32) int32 {
+	if s := &e.first[id]; s.epoch == e.epoch {
+		return s.first
+	}
+	return 0
+}
+
+func (e *Event) value(f *field) []byte { return e.arena[f.off : f.off+f.n] }
+
+// folded returns the value as it is compared when case does not count. Behind
+// it the buffer has at least 8 bytes more, which scanners may read.
+func (e *Event) folded(f *field) []byte {
+	if f.low == 0 {
+		from := len(e.low)
+		e.low = foldInto(e.low, e.value(f))
+		f.low, f.lowLen = uint32(from+1), uint32(len(e.low)-from) //nolint:gosec // an event is far below 4 GiB
+		e.low = append(e.low, 0, 0, 0, 0, 0, 0, 0, 0)
+	}
+	return e.low[f.low-1 : f.low-1+f.lowLen]
+}
+
+// nameOf returns the name as the log has it.
+func (e *Event) nameOf(f *field) string {
+	switch f.nameLen {
+	case 0:
+		return e.names.names[f.id]
+	case inExtra:
+		return e.extra[f.name]
+	}
+	return view(e.arena[f.name : f.name+f.nameLen])
+}
+
+// view makes a string of bytes without copying. It must not outlive the event's content.
+func view(b []byte) string {
+	return unsafe.String(unsafe.SliceData(b), len(b)) //nolint:gosec // read only, never kept
 }
 
 // Get returns the first value of a field as text.
 func (e *Event) Get(name string) (string, bool) {
 	for i := range e.fields {
-		if f := &e.fields[i]; nameIs(f.name, name) {
-			return string(f.val), true
+		if f := &e.fields[i]; nameIs(e.nameOf(f), name) {
+			return string(e.value(f)), true
 		}
 	}
 	return "", false
@@ -130,26 +179,52 @@ func nameIs(have, want string) bool {
 // Each calls f for every value in the order of the event.
 func (e *Event) Each(f func(name, value string, null bool)) {
 	for i := range e.fields {
-		f(e.fields[i].name, string(e.fields[i].val), e.fields[i].null)
+		if x := &e.fields[i]; !x.copied {
+			f(strings.Clone(e.nameOf(x)), string(e.value(x)), x.null)
+		}
 	}
+}
+
+// When returns the time of the event: the one set, else from the field that
+// holds it. False: the event does not say.
+func (e *Event) When() (time.Time, bool) {
+	if !e.Time.IsZero() {
+		return e.Time, true
+	}
+	for _, name := range [...]string{"TimeCreated_SystemTime", "SystemTime", "@timestamp", "UtcTime", "EventTime", "timestamp", "time", "Timestamp", "eventTime", "date"} {
+		if s, ok := e.Get(name); ok {
+			if t, ok := ParseTime(s); ok {
+				e.Time = t
+				return t, true
+			}
+		}
+	}
+	return time.Time{}, false
 }
 
 // AddMap adds what encoding/json made of a JSON object. Objects inside become
 // names with dots, lists become several values.
-func (e *Event) AddMap(m map[string]any) { e.addMap("", m) }
+func (e *Event) AddMap(m map[string]any) { e.addMap("", m, 0) }
 
-func (e *Event) addMap(prefix string, m map[string]any) {
+func (e *Event) addMap(prefix string, m map[string]any, depth int) {
 	keys := make([]string, 0, len(m))
 	for k := range m {
 		keys = append(keys, k)
 	}
 	sort.Strings(keys)
 	for _, k := range keys {
-		e.addAny(prefix+k, m[k])
+		e.addAny(prefix+k, m[k], depth+1)
+	}
+	if depth == 0 {
+		e.aliases()
 	}
 }
 
-func (e *Event) addAny(name string, v any) {
+func (e *Event) addAny(path string, v any, depth int) {
+	name := path
+	if strings.IndexByte(path, '.') >= 0 {
+		name = canonical(path)
+	}
 	switch v := v.(type) {
 	case nil:
 		e.AddNull(name)
@@ -164,10 +239,14 @@ func (e *Event) addAny(name string, v any) {
 		}
 		e.Add(name, strconv.FormatFloat(v, 'g', -1, 64))
 	case map[string]any:
-		e.addMap(name+".", v)
+		if depth <= maxDepth {
+			e.addMap(path+".", v, depth)
+		}
 	case []any:
 		for _, x := range v {
-			e.addAny(name, x)
+			if depth <= maxDepth {
+				e.addAny(path, x, depth+1)
+			}
 		}
 	case time.Time:
 		e.Add(name, v.UTC().Format(time.RFC3339Nano))

@@ -50,10 +50,10 @@ func (x *expr) walk(search string, f func(string, *predicate)) {
 func (p *predicate) witness(e *Event) (value string, present bool) {
 	for i := range e.fields {
 		f := &e.fields[i]
-		if p.field != "" && !nameIs(f.name, p.field) {
+		if p.field != "" && !nameIs(e.nameOf(f), p.field) {
 			continue
 		}
-		s := string(f.val)
+		s := string(e.value(f))
 		if !f.null && p.test(s) {
 			return s, true
 		}

@@ -2,7 +2,6 @@ package sigma
 
 import (
 	"strings"
-	"unicode"
 	"unicode/utf8"
 )
 
@@ -130,68 +129,85 @@ func (p pattern) folded() pattern {
 	return out
 }
 
-// fold lowers every character by its simple mapping. Bytes that are no UTF-8
-// stay as they are.
-func fold(s string) string {
-	for i := 0; i < len(s); i++ {
-		if c := s[i]; c >= utf8.RuneSelf || ('A' <= c && c <= 'Z') {
-			return string(appendFold(make([]byte, 0, len(s)), s))
-		}
-	}
-	return s
-}
-
-// appendFold appends the folded s to dst.
-func appendFold[T ~string | ~[]byte](dst []byte, s T) []byte {
-	for i := 0; i < len(s); {
-		c := s[i]
-		if c < utf8.RuneSelf {
-			if 'A' <= c && c <= 'Z' {
-				c += 'a' - 'A'
-			}
-			dst = append(dst, c)
-			i++
-			continue
-		}
-		r, n := utf8.DecodeRuneInString(string(s[i:min(i+utf8.UTFMax, len(s))]))
-		if r == utf8.RuneError && n <= 1 {
-			dst = append(dst, c)
-			i++
-			continue
-		}
-		dst = utf8.AppendRune(dst, unicode.ToLower(r))
-		i += n
-	}
-	return dst
-}
-
-// match compares the whole of s. Both sides must be folded alike before. It
-// returns to the last * only, so its cost is bounded by length times length.
+// match compares the whole of s. Both sides must be folded alike before.
+//
+// The pieces between two * are looked for one after the other, each at the
+// first place where it fits: later places cannot do better.
 func (p pattern) match(s string) bool {
-	pi, si := 0, 0        // part and byte looked at
-	starP, starS := -1, 0 // last * and where the text after it begins
+	head, rest := p.segment()
+	at := head.matchAt(s, 0)
+	if at < 0 {
+		return false
+	}
+	if rest == nil {
+		return at == len(s)
+	}
 	for {
-		if pi < len(p) && p[pi].kind == partMany {
-			starP, starS = pi, si
-			pi++
-			continue
+		seg, next := rest.segment()
+		if next == nil { // the last one ends with the text
+			return seg.matchEnd(s, at)
 		}
-		if pi == len(p) && si == len(s) {
-			return true
-		}
-		if pi < len(p) {
-			if n, ok := p[pi].step(s[si:]); ok {
-				pi, si = pi+1, si+n
-				continue
-			}
-		}
-		if starP < 0 || starS >= len(s) {
+		if at = seg.find(s, at); at < 0 {
 			return false
 		}
-		_, n := utf8.DecodeRuneInString(s[starS:])
-		starS += n
-		pi, si = starP+1, starS
+		rest = next
 	}
+}
+
+// segment splits off what stands before the first *. The rest is nil when there is none.
+func (p pattern) segment() (seg, rest pattern) {
+	for i, x := range p {
+		if x.kind == partMany {
+			return p[:i], p[i+1:]
+		}
+	}
+	return p, nil
+}
+
+// matchAt matches a piece without * at one place and returns its end, or -1.
+func (p pattern) matchAt(s string, at int) int {
+	for i := range p {
+		n, ok := p[i].step(s[at:])
+		if !ok {
+			return -1
+		}
+		at += n
+	}
+	return at
+}
+
+// find returns the end of the first match from a place on, or -1.
+func (p pattern) find(s string, from int) int {
+	for from <= len(s) {
+		if len(p) > 0 && p[0].kind == partText {
+			i := strings.Index(s[from:], p[0].text)
+			if i < 0 {
+				return -1
+			}
+			from += i
+		}
+		if end := p.matchAt(s, from); end >= 0 {
+			return end
+		}
+		from++
+	}
+	return -1
+}
+
+// matchEnd says whether the piece matches somewhere from a place on up to the end.
+func (p pattern) matchEnd(s string, from int) bool {
+	if len(p) == 0 {
+		return true
+	}
+	if len(p) == 1 && p[0].kind == partText {
+		return len(s)-from >= len(p[0].text) && strings.HasSuffix(s, p[0].text)
+	}
+	for ; from <= len(s); from++ {
+		if p.matchAt(s, from) == len(s) {
+			return true
+		}
+	}
+	return false
 }
 
 // step matches one part other than * at the start of s.

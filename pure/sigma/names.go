@@ -1,0 +1,104 @@
+package sigma
+
+import (
+	"encoding/binary"
+	"strings"
+)
+
+// The fields every engine knows by number.
+const (
+	idUnknown int32 = iota
+	idChannel
+	idEventID
+	firstFreeID
+)
+
+// nameTable gives the fields that rules name a number. It is built once and
+// read by many goroutines afterwards.
+type nameTable struct {
+	names []string         // by id; names[0] is ""
+	ids   map[string]int32 // for building
+	slots []nameSlot       // open addressing, a power of two, at most half full
+}
+
+type nameSlot struct {
+	name string
+	id   int32
+}
+
+func newNameTable() *nameTable {
+	t := &nameTable{names: []string{""}, ids: map[string]int32{}, slots: make([]nameSlot, 16)}
+	t.add("Channel")
+	t.add("EventID")
+	return t
+}
+
+// add returns the number of a name, a new one when it has none.
+func (t *nameTable) add(name string) int32 {
+	if name == "" {
+		return idUnknown
+	}
+	if id, ok := t.ids[name]; ok {
+		return id
+	}
+	id := int32(len(t.names)) //nolint:gosec // there are not 2^31 field names in memory
+	t.names = append(t.names, name)
+	t.ids[name] = id
+	if len(t.names)*2 > len(t.slots) {
+		t.slots = make([]nameSlot, 2*len(t.slots))
+		for i, n := range t.names[1:] {
+			t.place(n, int32(i+1)) //nolint:gosec // as above
+		}
+		return id
+	}
+	t.place(name, id)
+	return id
+}
+
+func (t *nameTable) place(name string, id int32) {
+	i := nameHash([]byte(name)) & uint32(len(t.slots)-1) //nolint:gosec // at most 2^31 slots
+	for t.slots[i].id != 0 {
+		i = (i + 1) & uint32(len(t.slots)-1) //nolint:gosec // as above
+	}
+	t.slots[i] = nameSlot{name, id}
+}
+
+// lookup returns the number of a name as it stands in a log, 0 when no rule
+// names it. Names with blanks are also known without them, as the rules
+// specification asks ("strip all spaces").
+func (t *nameTable) lookup(name []byte) int32 {
+	mask := uint32(len(t.slots) - 1) //nolint:gosec // at most 2^31 slots
+	for i := nameHash(name) & mask; ; i = (i + 1) & mask {
+		s := &t.slots[i]
+		if s.id == 0 {
+			break
+		}
+		if string(name) == s.name {
+			return s.id
+		}
+	}
+	for _, c := range name {
+		if c == ' ' {
+			return t.ids[strings.ReplaceAll(string(name), " ", "")]
+		}
+	}
+	return idUnknown
+}
+
+// nameHash looks at the length and at most 16 bytes.
+func nameHash(b []byte) uint32 {
+	n := uint64(len(b))
+	var x, y uint64
+	switch {
+	case n >= 8:
+		x, y = binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint64(b[n-8:])
+	case n >= 4:
+		x, y = uint64(binary.LittleEndian.Uint32(b)), uint64(binary.LittleEndian.Uint32(b[n-4:]))
+	case n > 0:
+		x, y = uint64(b[0]), uint64(b[n/2])|uint64(b[n-1])<<8
+	}
+	h := (x ^ n*0x9e3779b97f4a7c15) * 0xff51afd7ed558ccd
+	h ^= h >> 29
+	h = (h ^ y) * 0xc4ceb9fe1a85ec53
+	return uint32(h >> 32) //nolint:gosec // the upper half is meant
+}

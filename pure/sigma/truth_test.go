@@ -1,0 +1,145 @@
+package sigma_test
+
+import (
+	"archive/zip"
+	"bufio"
+	"bytes"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"leitstand/pure/evtx"
+	"leitstand/pure/sigma"
+)
+
+const detect = "../../../shared/data/detect/"
+
+// ruleFiles unpacks the shared rules once.
+var ruleFiles = sync.OnceValues(func() ([]sigma.File, error) {
+	z, err := zip.OpenReader(detect + "sigmahq-rules.zip")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = z.Close() }() // read only
+	var files []sigma.File
+	for _, f := range z.File {
+		if !strings.HasSuffix(f.Name, ".yml") {
+			continue
+		}
+		r, err := f.Open()
+		if err != nil {
+			return nil, err
+		}
+		data, err := io.ReadAll(r)
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, sigma.File{Name: f.Name, Data: data})
+	}
+	return files, nil
+})
+
+func sharedRules(t testing.TB) []sigma.File {
+	t.Helper()
+	if _, err := os.Stat(detect); err != nil {
+		t.Skip("suite left out: shared detection data is not here")
+	}
+	files, err := ruleFiles()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+// windowsEngine compiles the Windows rules, as the expected matches were made with.
+func windowsEngine(t testing.TB) (*sigma.Engine, *sigma.RuleSet) {
+	t.Helper()
+	set, _ := sigma.ParseRules(sharedRules(t))
+	var windows []*sigma.Rule
+	for _, r := range set.Rules {
+		if r.Logsource.Product == "windows" {
+			windows = append(windows, r)
+		}
+	}
+	set.Rules = windows
+	eng, _ := sigma.Compile(set, sigma.Options{})
+	return eng, set
+}
+
+// eachEvent calls f for every event of the shared event logs.
+func eachEvent(t testing.TB, f func(file string, rec *evtx.Record)) {
+	t.Helper()
+	r := evtx.NewBytesReader(nil)
+	err := filepath.WalkDir(detect, func(p string, d fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(p, ".evtx") {
+			return err
+		}
+		data, err := os.ReadFile(p)
+		if err != nil {
+			return err
+		}
+		r.Reset(bytes.NewReader(data), int64(len(data)))
+		for rec, ok := r.Next(); ok; rec, ok = r.Next() {
+			f(strings.TrimPrefix(p, detect), rec)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// fill makes the event of a record.
+func fill(ev *sigma.Event, rec *evtx.Record) {
+	ev.Reset()
+	ev.Time = rec.Created
+	for i := range rec.Fields {
+		if f := &rec.Fields[i]; f.Null {
+			ev.AddNull(f.Name)
+		} else {
+			ev.Add(f.Name, string(f.Text))
+		}
+	}
+}
+
+func expectedMatches(t testing.TB) map[string]bool {
+	t.Helper()
+	data, err := os.ReadFile(detect + "expected-matches.tsv")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]bool{}
+	for s := bufio.NewScanner(bytes.NewReader(data)); s.Scan(); {
+		want[s.Text()] = true
+	}
+	return want
+}
+
+func TestMatchesAreTheExpectedOnes(t *testing.T) {
+	eng, _ := windowsEngine(t)
+	want := expectedMatches(t)
+	m, ev := eng.NewMatcher(), eng.NewEvent()
+	got := map[string]bool{}
+	eachEvent(t, func(file string, rec *evtx.Record) {
+		fill(ev, rec)
+		id, _ := rec.Get("EventRecordID")
+		for _, r := range m.Match(ev) {
+			got[file+"\t"+id+"\t"+r.ID] = true
+		}
+	})
+	for k := range want {
+		if !got[k] {
+			t.Errorf("missing: %s", k)
+		}
+	}
+	for k := range got {
+		if !want[k] {
+			t.Errorf("extra: %s", k)
+		}
+	}
+	t.Logf("%d matches, %d expected", len(got), len(want))
+}
