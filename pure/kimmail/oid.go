@@ -40,6 +40,8 @@ const (
 	oidExtAuthorityKeyID = "\x55\x1d\x23"                                 // 2.5.29.35
 	oidExtAdmission      = "\x2b\x24\x08\x03\x03"                         // 1.3.36.8.3.3
 	oidExtPolicies       = "\x55\x1d\x20"                                 // 2.5.29.32
+	oidCountry           = "\x55\x04\x06"                                 // 2.5.4.6
+	oidOrganization      = "\x55\x04\x0a"                                 // 2.5.4.10
 	oidCommonName        = "\x55\x04\x03"                                 // 2.5.4.3
 
 	// PKCS#12
