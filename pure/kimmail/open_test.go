@@ -234,7 +234,7 @@ func TestWhatCannotBeOpenedSaysWhy(t *testing.T) {
 		change func([]byte) []byte
 		want   Fault
 	}{
-		"MAC of the content": {nil, FaultEnvelope},
+		"MAC of the content": {find([]byte{0, 0, 0, 0, 0x04, 16}, 3, 1), FaultEnvelope},
 		"ciphertext":         {flip(2000), FaultEnvelope},
 		"cut off":            {cut, FaultEnvelope},
 		"content type":       {find([]byte(oidAuthEnvelopedData)[:10], 0, 0x14), FaultEnvelope},
