@@ -2,6 +2,7 @@ package catalogue
 
 import (
 	"slices"
+	"sync"
 	"sync/atomic"
 )
 
@@ -26,6 +27,9 @@ type index struct {
 	ofCell      map[cellKey][]*Placement
 	ofEnv       map[EnvironmentID][]*Placement
 	componentAt map[SiteID][]*Component
+
+	once  sync.Once
+	graph *graph // built by once
 }
 
 func (c *Catalogue) index() *index {
