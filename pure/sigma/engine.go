@@ -14,27 +14,54 @@ type Options struct {
 // Engine is a compiled set of rules. It may be used by many goroutines, each
 // with its own Matcher.
 type Engine struct {
-	names  *nameTable
-	rules  []*boundRule
-	mu     sync.Mutex
-	groups map[string]*group
+	names    *nameTable
+	channels map[string]*channel // by folded name
+	other    *channel            // every channel no rule names
+
+	routed []*routedRule
+	mu     sync.RWMutex
+	groups map[string]*group // of events that are no Windows events, by source
+	comp   *compiler         // builds those; under mu
 }
 
-// boundRule is a rule and the events it applies to.
-type boundRule struct {
+// channel holds the groups of one Windows channel.
+type channel struct {
+	byID map[int]*group
+	rest *group // event numbers that no rule names
+}
+
+// routedRule is a rule and the routes it takes.
+type routedRule struct {
 	rule   *Rule
 	routes []route
 }
 
-// group is what applies to one kind of event.
-type group struct {
-	rules  []groupRule
-	fields []rename
+// compiler holds what is shared while groups are built.
+type compiler struct {
+	names *nameTable
+	tests []test
+	byKey map[string]int32
+	byPtr map[*predicate]int32
+	sets  map[setKey]int32
+	code  []instr
+	uses  map[string]int // rules that use a literal
+	grams gramCounts
 }
 
-type groupRule struct {
-	rule *Rule
-	cond *expr
+// test returns the number of a predicate; equal predicates have the same.
+func (c *compiler) test(p *predicate) int32 {
+	if id, ok := c.byPtr[p]; ok {
+		return id
+	}
+	key := p.key()
+	id, ok := c.byKey[key]
+	if !ok {
+		id = int32(len(c.tests)) //nolint:gosec // far below 2^31 tests
+		c.tests = append(c.tests, p.compile(c.names))
+		c.byKey[key] = id
+	}
+	c.byPtr[p] = id
+	return id
 }
 
 // Compile makes the rules ready for matching. A rule whose log source no
@@ -44,143 +71,235 @@ func Compile(set *RuleSet, opt Options) (*Engine, []Problem) {
 	if routes == nil {
 		routes = DefaultRoutes()
 	}
-	e := &Engine{names: newNameTable(), groups: map[string]*group{}}
+	c := &compiler{names: newNameTable(), byKey: map[string]int32{}, byPtr: map[*predicate]int32{}, sets: map[setKey]int32{}, uses: map[string]int{}, grams: gramCounts{}}
+	e := &Engine{names: c.names, channels: map[string]*channel{}, groups: map[string]*group{}, comp: c}
 	var problems []Problem
 	for _, r := range set.Rules {
-		b := &boundRule{rule: r, routes: routes.of(r.Logsource)}
+		b := &routedRule{rule: r, routes: routes.of(r.Logsource)}
 		if len(b.routes) == 0 && strings.EqualFold(r.Logsource.Product, "windows") {
-			problems = append(problems, Problem{File: r.File, Line: r.Line, Rule: r.ID, Title: r.Title,
-				Reason: "no route knows the log source " + r.Logsource.String()})
+			problems = append(problems, Problem{
+				File: r.File, Line: r.Line, Rule: r.ID, Title: r.Title,
+				Reason: "no route knows the log source " + r.Logsource.String(),
+			})
 			continue
 		}
-		r.cond.each(func(p *predicate) { e.names.add(p.field) })
-		e.rules = append(e.rules, b)
+		c.count(r.cond)
+		for i := range b.routes {
+			c.nameRoute(&b.routes[i])
+		}
+		e.routed = append(e.routed, b)
 	}
+	e.buildWindows()
+	e.groups[""] = e.build(nil, func(b *routedRule) binding { return b.declared(nil) })
 	sortProblems(problems)
 	return e, problems
+}
+
+// count notes which literals and grams the rules use, and names the fields.
+func (c *compiler) count(x *expr) {
+	seen := map[string]bool{}
+	x.each(func(p *predicate) {
+		c.test(p)
+		for _, part := range p.pat {
+			if part.kind != partText {
+				continue
+			}
+			lit := fold(part.text)
+			c.grams.add(lit)
+			if !seen[lit] {
+				seen[lit] = true
+				c.uses[lit]++
+			}
+		}
+	})
+}
+
+// nameRoute gives the fields of a route their numbers: later the table is read only.
+func (c *compiler) nameRoute(r *route) {
+	if r.when != nil {
+		r.when.each(func(p *predicate) { c.test(p) })
+	}
+	for _, f := range r.fields {
+		c.names.add(f.name)
+		c.names.add(f.from)
+	}
 }
 
 // NewEvent makes an event for this engine's matchers.
 func (e *Engine) NewEvent() *Event { return newEvent(e.names) }
 
-// Matcher matches events one after the other. It belongs to one goroutine.
-type Matcher struct {
-	eng  *Engine
-	hits []*Rule
-}
-
-// NewMatcher makes a matcher.
-func (e *Engine) NewMatcher() *Matcher { return &Matcher{eng: e} }
-
-// Match returns the rules that match, in the order in which they were read.
-// The slice is valid until the next call.
-//
-// An event with a Channel is a Windows event and goes by channel and EventID.
-// Otherwise Sources decide; without any, the event is offered to every rule
-// that is for no Windows channel.
-func (m *Matcher) Match(ev *Event) []*Rule {
-	m.hits = m.hits[:0]
-	g := m.eng.groupOf(ev)
-	ev.rename(g.fields)
-	for _, r := range g.rules {
-		if r.cond.eval(func(p *predicate) bool { return p.holds(ev) }) {
-			m.hits = append(m.hits, r.rule)
-		}
-	}
-	return m.hits
-}
-
-// rename adds the other names of fields.
-func (e *Event) rename(fields []rename) {
-	for _, r := range fields {
-		if e.has(r.name) {
-			continue
-		}
-		for i := range e.fields {
-			if f := e.fields[i]; nameIs(e.nameOf(&f), r.from) {
-				f.id, f.copied, f.next = e.names.lookup([]byte(r.name)), true, 0
-				f.nameLen = 0
-				if f.id == 0 {
-					continue
+// buildWindows builds a group for every channel and event number that rules
+// or routes tell apart, and one for all other numbers of the channel.
+func (e *Engine) buildWindows() {
+	ids := map[string]map[int]bool{}
+	for _, b := range e.routed {
+		for i := range b.routes {
+			for _, ch := range b.routes[i].channels {
+				if ids[ch] == nil {
+					ids[ch] = map[int]bool{}
 				}
-				e.push(f)
+				for _, id := range b.routes[i].events {
+					ids[ch][id] = true
+				}
+				if len(b.routes[i].events) == 0 {
+					eventIDs(b.rule.cond, ids[ch])
+				}
 			}
 		}
 	}
-}
-
-func (e *Engine) groupOf(ev *Event) *group {
-	channel, windows := ev.Get("Channel")
-	windows = windows && len(ev.Sources) == 0
-	key, id := "", 0
-	if windows {
-		channel = fold(channel)
-		text, _ := ev.Get("EventID")
-		id, _ = strconv.Atoi(text) //nolint:errcheck // no number: event 0, which no route names
-		key = "w" + channel + "\x00" + strconv.Itoa(id)
-	} else {
-		var b strings.Builder
-		for _, s := range ev.Sources {
-			b.WriteString(s.Category + "\x00" + s.Product + "\x00" + s.Service + "\x01")
+	for name, numbers := range ids {
+		ch := &channel{byID: map[int]*group{}}
+		for id := range numbers {
+			ch.byID[id] = e.windowsGroup(name, id)
 		}
-		key = b.String()
+		ch.rest = e.windowsGroup(name, -1)
+		e.channels[name] = ch
 	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	g := e.groups[key]
-	if g == nil {
-		g = e.build(windows, channel, id, ev.Sources)
-		e.groups[key] = g
-	}
-	return g
+	e.other = &channel{rest: e.windowsGroup("", -1)}
 }
 
-func (e *Engine) build(windows bool, channel string, id int, sources []Logsource) *group {
+// eventIDs collects the numbers a condition compares EventID with.
+func eventIDs(x *expr, into map[int]bool) {
+	x.each(func(p *predicate) {
+		if p.field != "EventID" {
+			return
+		}
+		text := p.text
+		if p.op == opPattern {
+			text, _ = p.pat.plain()
+		}
+		if id, err := strconv.Atoi(text); err == nil && id >= 0 {
+			into[id] = true
+		}
+	})
+}
+
+// windowsGroup builds the group of a channel and number; -1 is any number that
+// no rule names.
+func (e *Engine) windowsGroup(name string, id int) *group {
+	known := func(p *predicate) int {
+		switch {
+		case p.field == "EventID" && id >= 0 && p.op != opFieldRef:
+			return truth(p.onlyValue(strconv.Itoa(id)))
+		case p.field == "Channel" && name != "" && p.op != opFieldRef && !p.cased && p.op != opRegex:
+			return truth(p.onlyValue(name))
+		}
+		return -1
+	}
+	return e.build(known, func(b *routedRule) binding { return b.windows(name, id) })
+}
+
+func truth(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// onlyValue answers a predicate for a field that is there with one value.
+func (p *predicate) onlyValue(v string) bool {
+	switch p.op {
+	case opExists:
+		return p.want
+	case opNull:
+		return false
+	case opPattern, opNumber, opRegex, opCIDR, opFieldRef, opLess, opLessEq, opGreater, opGreaterEq, opTime:
+	}
+	return p.test(v)
+}
+
+// binding says under which conditions a rule takes the events of a group, and
+// which fields have another name there. No condition means never.
+type binding struct {
+	when   []*expr
+	fields []rename
+}
+
+func always() binding { return binding{when: []*expr{andOf()}} }
+
+// build makes a group of the rules that bind takes.
+func (e *Engine) build(known func(*predicate) int, bind func(*routedRule) binding) *group {
+	c := e.comp
+	if known == nil {
+		known = func(*predicate) int { return -1 }
+	}
 	g := &group{}
-	for _, b := range e.rules {
-		var when []*expr
-		if windows {
-			when = b.windows(channel, id, g)
-		} else if b.declared(sources) {
-			when = append(when, andOf())
-		}
-		if len(when) == 0 {
+	c.code = nil
+	idx := newIndexBuilder(c)
+	for _, b := range e.routed {
+		how := bind(b)
+		if len(how.when) == 0 {
 			continue
 		}
-		g.rules = append(g.rules, groupRule{b.rule, andOf(orOf(when...), b.rule.cond)})
+		f := c.flatten(andOf(orOf(how.when...), b.rule.cond), false, known)
+		if f.kind == exprConst && !f.val {
+			continue
+		}
+		for _, r := range how.fields {
+			g.rename(renaming{c.names.add(r.name), c.names.add(r.from)})
+		}
+		n := int32(len(g.rules)) //nolint:gosec // far below 2^31 rules
+		g.rules = append(g.rules, bound{b.rule, c.generate(c.merge(f), endTrue, endFalse)})
+		w, ok := c.witnessOf(f)
+		if !ok {
+			g.always = append(g.always, n)
+			continue
+		}
+		for _, s := range w.sights {
+			idx.add(s, n)
+		}
 	}
+	g.index, g.code, g.tests = idx.build(), c.code, c.tests
 	return g
 }
 
-// windows returns under which conditions a rule takes the event: none means never.
-func (b *boundRule) windows(channel string, id int, g *group) []*expr {
-	var when []*expr
-	if len(b.routes) == 0 && b.rule.Logsource == (Logsource{}) {
-		return []*expr{andOf()}
+func (g *group) rename(r renaming) {
+	for _, have := range g.fields {
+		if have == r {
+			return
+		}
 	}
+	g.fields = append(g.fields, r)
+}
+
+// windows binds a rule to a channel and event number.
+func (b *routedRule) windows(channel string, id int) binding {
+	if b.rule.Logsource == (Logsource{}) {
+		return always()
+	}
+	var out binding
+	unconditional := false
 	for i := range b.routes {
 		r := &b.routes[i]
 		if !r.takes(channel, id) {
 			continue
 		}
-		g.fields = append(g.fields, r.fields...)
+		out.fields = append(out.fields, r.fields...)
 		if r.when == nil {
-			return []*expr{andOf()}
+			unconditional = true
+			continue
 		}
-		when = append(when, r.when)
+		out.when = append(out.when, r.when)
 	}
-	return when
+	if unconditional {
+		out.when = always().when
+	}
+	return out
 }
 
-// declared: the event says what it is, or does not and the rule is for no Windows channel.
-func (b *boundRule) declared(sources []Logsource) bool {
+// declared binds a rule to events that say what they are; those that do not
+// are offered to the rules for no Windows channel.
+func (b *routedRule) declared(sources []Logsource) binding {
 	if len(sources) == 0 {
-		return len(b.routes) == 0
+		if len(b.routes) == 0 {
+			return always()
+		}
+		return binding{}
 	}
 	for _, s := range sources {
 		if b.rule.Logsource.fits(s) {
-			return true
+			return always()
 		}
 	}
-	return false
+	return binding{}
 }

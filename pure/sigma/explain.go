@@ -1,9 +1,13 @@
 package sigma
 
+import "fmt"
+
 // Explanation says why a rule matches an event, or why not.
 type Explanation struct {
 	Rule    *Rule
 	Matched bool
+	Applies bool   // the event is of the rule's log source
+	Source  string // why it is not
 	Checks  []Check
 }
 
@@ -19,7 +23,7 @@ type Check struct {
 
 // Explain evaluates every test of the rule, also those that no longer matter.
 func (r *Rule) Explain(e *Event) Explanation {
-	x := Explanation{Rule: r}
+	x := Explanation{Rule: r, Applies: true}
 	r.cond.walk("", func(search string, p *predicate) {
 		c := Check{Search: search, Test: p.String(), Field: p.field, Holds: p.holds(e)}
 		c.Value, c.Present = p.witness(e)
@@ -68,4 +72,35 @@ func (p *predicate) witness(e *Event) (value string, present bool) {
 // the Engine is fast.
 func (r *Rule) Matches(e *Event) bool {
 	return r.cond.eval(func(p *predicate) bool { return p.holds(e) })
+}
+
+// Explain says why a rule of the engine matches an event or not, its log
+// source included.
+func (m *Matcher) Explain(r *Rule, ev *Event) Explanation {
+	g := m.group(ev)
+	ev.rename(g.fields)
+	x := r.Explain(ev)
+	if x.Applies = m.eng.applies(r, ev); !x.Applies {
+		x.Matched = false
+		channel, _ := ev.Get("Channel")
+		x.Source = fmt.Sprintf("the rule is for %s; the event is of channel %q, number %d", r.Logsource, channel, ev.eventID())
+	}
+	return x
+}
+
+// applies answers by definition whether the event is of the rule's log source.
+func (e *Engine) applies(r *Rule, ev *Event) bool {
+	for _, b := range e.routed {
+		if b.rule != r {
+			continue
+		}
+		var how binding
+		if channel, ok := ev.Get("Channel"); ok && len(ev.Sources) == 0 {
+			how = b.windows(fold(channel), ev.eventID())
+		} else {
+			how = b.declared(ev.Sources)
+		}
+		return len(how.when) > 0 && orOf(how.when...).eval(func(p *predicate) bool { return p.holds(ev) })
+	}
+	return false
 }

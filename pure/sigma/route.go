@@ -136,7 +136,12 @@ func (r *Routes) of(l Logsource) []route {
 	return out
 }
 
+// takesID says whether the route takes events of this number.
+func (e *route) takesID(event int) bool {
+	return len(e.events) == 0 || slices.Contains(e.events, event)
+}
+
 // takes says whether the route takes an event of this channel and number.
 func (e *route) takes(channel string, event int) bool {
-	return slices.Contains(e.channels, channel) && (len(e.events) == 0 || slices.Contains(e.events, event))
+	return slices.Contains(e.channels, channel) && e.takesID(event)
 }

@@ -34,6 +34,7 @@ type Rule struct {
 	File                         string
 	Line                         int
 
+	seq   int // position in its set
 	cond  *expr
 	texts []string // conditions as written
 }
@@ -78,6 +79,7 @@ func (o ParseOptions) Parse(files []File) (*RuleSet, []Problem) {
 				problems = append(problems, problemOf(f.Name, d, err))
 				continue
 			}
+			r.seq = len(set.Rules)
 			set.Rules = append(set.Rules, r)
 		}
 	}

@@ -1,0 +1,224 @@
+package sigma
+
+import (
+	"slices"
+	"strings"
+)
+
+// Matcher matches events one after the other. It belongs to one goroutine.
+type Matcher struct {
+	eng   *Engine
+	hits  []*Rule
+	epoch uint32
+	memo  []uint32 // by test: epoch<<1 | answer
+	mark  []uint32 // by rule of the group: epoch in which it became a candidate
+	cands []int32
+	tmp   []byte
+	chanN []byte   // folded name of the last channel
+	chanG *channel // and its groups
+}
+
+// NewMatcher makes a matcher.
+func (e *Engine) NewMatcher() *Matcher { return &Matcher{eng: e} }
+
+// Match returns the rules that match, in the order in which they were read.
+// The slice is valid until the next call.
+//
+// An event with a Channel is a Windows event and goes by channel and EventID.
+// Otherwise Sources decide; without any, the event is offered to every rule
+// that is for no Windows channel.
+func (m *Matcher) Match(ev *Event) []*Rule {
+	m.hits = m.hits[:0]
+	g := m.group(ev)
+	if g == nil || len(g.rules) == 0 {
+		return m.hits
+	}
+	m.begin(g)
+	ev.rename(g.fields)
+	m.cands = append(m.cands[:0], g.always...)
+	for i := range g.index {
+		m.look(ev, &g.index[i])
+	}
+	for _, n := range m.cands {
+		if m.run(ev, g, g.rules[n].code) {
+			m.hits = append(m.hits, g.rules[n].rule)
+		}
+	}
+	if len(m.hits) > 1 {
+		slices.SortFunc(m.hits, func(a, b *Rule) int { return a.seq - b.seq })
+	}
+	return m.hits
+}
+
+// begin forgets the answers for the last event.
+func (m *Matcher) begin(g *group) {
+	if n := len(g.tests); len(m.memo) < n {
+		m.memo = make([]uint32, n)
+	}
+	if n := len(g.rules); len(m.mark) < n {
+		m.mark = make([]uint32, n)
+	}
+	m.epoch++
+	if m.epoch >= 1<<31 {
+		clear(m.memo)
+		clear(m.mark)
+		m.epoch = 1
+	}
+}
+
+// group finds what applies to the event.
+func (m *Matcher) group(ev *Event) *group {
+	h := ev.head(idChannel)
+	if h == 0 || len(ev.Sources) > 0 {
+		return m.eng.sourceGroup(ev.Sources)
+	}
+	name := ev.folded(&ev.fields[h-1])
+	if m.chanG == nil || string(name) != string(m.chanN) {
+		m.chanN = append(m.chanN[:0], name...)
+		m.chanG = m.eng.channels[string(name)]
+		if m.chanG == nil {
+			m.chanG = m.eng.other
+		}
+	}
+	if id := ev.eventID(); id >= 0 {
+		if g := m.chanG.byID[id]; g != nil {
+			return g
+		}
+	}
+	return m.chanG.rest
+}
+
+// eventID is the number of a Windows event, -1 when there is not exactly one.
+func (e *Event) eventID() int {
+	h := e.head(idEventID)
+	if h == 0 || e.fields[h-1].next != 0 {
+		return -1
+	}
+	v := e.value(&e.fields[h-1])
+	if len(v) == 0 || len(v) > 9 || (v[0] == '0' && len(v) > 1) {
+		return -1
+	}
+	n := 0
+	for _, c := range v {
+		if c < '0' || c > '9' {
+			return -1
+		}
+		n = 10*n + int(c-'0')
+	}
+	return n
+}
+
+// sourceGroup finds the group of an event that is no Windows event, and builds
+// it when it is the first of its kind.
+func (e *Engine) sourceGroup(sources []Logsource) *group {
+	key := ""
+	if len(sources) > 0 {
+		var b strings.Builder
+		for _, s := range sources {
+			b.WriteString(s.Category + "\x00" + s.Product + "\x00" + s.Service + "\x01")
+		}
+		key = b.String()
+	}
+	e.mu.RLock()
+	g := e.groups[key]
+	e.mu.RUnlock()
+	if g != nil {
+		return g
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if g = e.groups[key]; g == nil {
+		sources = slices.Clone(sources)
+		g = e.build(nil, func(b *routedRule) binding { return b.declared(sources) })
+		e.groups[key] = g
+	}
+	return g
+}
+
+// look finds candidates by one field.
+func (m *Matcher) look(ev *Event, x *fieldIndex) {
+	if x.field == 0 {
+		for i := range ev.fields {
+			if f := &ev.fields[i]; !f.null {
+				m.see(ev, x, f)
+			}
+		}
+		return
+	}
+	h := ev.head(x.field)
+	if h != 0 && x.present != 0 {
+		m.add(x.lists[x.present])
+	}
+	for h != 0 {
+		f := &ev.fields[h-1]
+		if !f.null {
+			m.see(ev, x, f)
+		}
+		h = f.next
+	}
+}
+
+// see looks at one value.
+func (m *Matcher) see(ev *Event, x *fieldIndex, f *field) {
+	v := ev.folded(f)
+	if x.exact != nil {
+		if list := x.exact[string(v)]; list != 0 {
+			m.add(x.lists[list])
+		}
+		if x.numbers && len(v) > 2 && v[1] == 'x' {
+			if m.tmp = hexText(m.tmp[:0], v); m.tmp != nil {
+				if list := x.exact[string(m.tmp)]; list != 0 {
+					m.add(x.lists[list])
+				}
+			}
+		}
+	}
+	if x.scan != nil {
+		x.scan.scan(v, func(list int32) { m.add(x.lists[list]) })
+	}
+}
+
+func (m *Matcher) add(rules []int32) {
+	for _, n := range rules {
+		if m.mark[n] != m.epoch {
+			m.mark[n] = m.epoch
+			m.cands = append(m.cands, n)
+		}
+	}
+}
+
+// run carries out the code of a rule.
+func (m *Matcher) run(ev *Event, g *group, pc int32) bool {
+	code, memo := g.code, m.memo
+	for pc >= 0 {
+		in := &code[pc]
+		known := memo[in.test]
+		if known>>1 != m.epoch {
+			known = m.epoch << 1
+			if g.tests[in.test].holds(ev) {
+				known |= 1
+			}
+			memo[in.test] = known
+		}
+		if known&1 != 0 {
+			pc = in.onTrue
+		} else {
+			pc = in.onElse
+		}
+	}
+	return pc == endTrue
+}
+
+// rename adds the other names of fields.
+func (e *Event) rename(fields []renaming) {
+	for _, r := range fields {
+		if e.head(r.name) != 0 {
+			continue
+		}
+		for h := e.head(r.from); h != 0; {
+			f := e.fields[h-1]
+			h = f.next
+			e.push(field{id: r.name, off: f.off, n: f.n, low: f.low, lowLen: f.lowLen, null: f.null, copied: true})
+		}
+	}
+}

@@ -1,0 +1,168 @@
+package sigma
+
+import (
+	"encoding/binary"
+	"math/bits"
+)
+
+// gramLen is the number of bytes the scanner looks at at once; shorter
+// literals are not its business.
+const gramLen = 4
+
+// anchor says where a literal must stand.
+type anchor uint8
+
+const (
+	anchorNone  anchor = 0
+	anchorStart anchor = 1
+	anchorEnd   anchor = 2
+)
+
+// scanner finds which of many literals occur in a text. It looks up four bytes
+// at every place in a small bit table that stays in the cache; only where that
+// says "perhaps" are literals compared. Each literal is filed under the four
+// of its bytes that are rarest among all literals.
+type scanner struct {
+	filter []uint64 // bit table over hashed grams
+	shift  uint
+	slots  []scanSlot // open addressing by gram
+	mask   uint32
+	lits   []scanLit
+}
+
+type scanSlot struct {
+	gram uint32
+	from int32 // first literal+1, 0: free
+	n    int32
+}
+
+type scanLit struct {
+	text string
+	at   int32 // of the gram in the literal
+	pay  int32 // what the literal stands for
+	anch anchor
+}
+
+const gramMul = 0x9e3779b1
+
+// gramCounts says how common four bytes are among the literals of all rules;
+// that is a fair guess at how common they are in logs.
+type gramCounts map[uint32]int32
+
+func (g gramCounts) add(lit string) {
+	for i := 0; i+gramLen <= len(lit); i++ {
+		g[gramAt(lit, i)]++
+	}
+}
+
+func gramAt(s string, i int) uint32 {
+	return uint32(s[i]) | uint32(s[i+1])<<8 | uint32(s[i+2])<<16 | uint32(s[i+3])<<24
+}
+
+type scanBuilder struct {
+	counts gramCounts
+	byGram map[uint32][]scanLit
+	order  []uint32
+}
+
+func newScanBuilder(counts gramCounts) *scanBuilder {
+	return &scanBuilder{counts: counts, byGram: map[uint32][]scanLit{}}
+}
+
+// add files a literal of at least gramLen bytes.
+func (b *scanBuilder) add(lit string, anch anchor, pay int32) {
+	at, best := 0, int32(1<<30)
+	for i := 0; i+gramLen <= len(lit); i++ {
+		if n := b.counts[gramAt(lit, i)]; n < best {
+			at, best = i, n
+		}
+	}
+	g := gramAt(lit, at)
+	if _, ok := b.byGram[g]; !ok {
+		b.order = append(b.order, g)
+	}
+	b.byGram[g] = append(b.byGram[g], scanLit{text: lit, at: int32(at), pay: pay, anch: anch}) //nolint:gosec // literals are short
+}
+
+// build returns nil when nothing was added.
+func (b *scanBuilder) build() *scanner {
+	if len(b.order) == 0 {
+		return nil
+	}
+	// 16 bits a gram: one place in sixteen is looked at in vain.
+	logBits := min(max(bits.Len(uint(16*len(b.order))), 9), 18)
+	logSlots := bits.Len(uint(2 * len(b.order)))
+	s := &scanner{
+		filter: make([]uint64, 1<<(logBits-6)), shift: uint(32 - logBits), //nolint:gosec // 9 to 18
+		slots: make([]scanSlot, 1<<logSlots), mask: 1<<logSlots - 1,
+	}
+	for _, g := range b.order {
+		h := g * gramMul
+		f := h >> s.shift
+		s.filter[f>>6] |= 1 << (f & 63)
+		i := h & s.mask
+		for s.slots[i].from != 0 {
+			i = (i + 1) & s.mask
+		}
+		s.slots[i] = scanSlot{gram: g, from: int32(len(s.lits) + 1), n: int32(len(b.byGram[g]))} //nolint:gosec // far below 2^31 literals
+		s.lits = append(s.lits, b.byGram[g]...)
+	}
+	return s
+}
+
+// scan calls hit for every literal found, perhaps several times.
+func (s *scanner) scan(v []byte, hit func(pay int32)) {
+	filter, shift := s.filter, s.shift
+	for i := 0; i+gramLen <= len(v); i++ {
+		g := binary.LittleEndian.Uint32(v[i:])
+		f := (g * gramMul) >> shift
+		if filter[f>>6]&(1<<(f&63)) == 0 {
+			continue
+		}
+		for _, l := range s.find(g) {
+			if l.fits(v, i) {
+				hit(l.pay)
+			}
+		}
+	}
+}
+
+// any says whether one of the literals occurs.
+func (s *scanner) any(v []byte) bool {
+	filter, shift := s.filter, s.shift
+	for i := 0; i+gramLen <= len(v); i++ {
+		g := binary.LittleEndian.Uint32(v[i:])
+		f := (g * gramMul) >> shift
+		if filter[f>>6]&(1<<(f&63)) == 0 {
+			continue
+		}
+		for _, l := range s.find(g) {
+			if l.fits(v, i) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// find returns the literals filed under a gram.
+func (s *scanner) find(g uint32) []scanLit {
+	for i := (g * gramMul) & s.mask; ; i = (i + 1) & s.mask {
+		x := &s.slots[i]
+		if x.from == 0 {
+			return nil
+		}
+		if x.gram == g {
+			return s.lits[x.from-1 : x.from-1+x.n]
+		}
+	}
+}
+
+// fits says whether the literal stands in v with its gram at i.
+func (l *scanLit) fits(v []byte, i int) bool {
+	from := i - int(l.at)
+	if from < 0 || from+len(l.text) > len(v) || string(v[from:from+len(l.text)]) != l.text {
+		return false
+	}
+	return (l.anch&anchorStart == 0 || from == 0) && (l.anch&anchorEnd == 0 || from+len(l.text) == len(v))
+}

@@ -1,0 +1,225 @@
+package sigma
+
+import (
+	"regexp/syntax"
+	"strconv"
+	"strings"
+)
+
+// A witness of a rule is a set of conditions of which at least one holds
+// whenever the rule matches. Only events that show a witness are candidates.
+
+// sight is one such condition: a literal that the index of a field can see.
+type sight struct {
+	field int32
+	kind  testKind // testExact, testContains (with anchor) or testAny: the field is there
+	lit   string
+	anch  anchor
+}
+
+// witness is a set of sights and how often one is expected to hold.
+type witness struct {
+	sights []sight
+	odds   float64
+}
+
+// never holds: a rule without witness is asked for every event.
+const noWitness = 1.0
+
+// witnessOf chooses: for and the best child, for or all children.
+func (c *compiler) witnessOf(f *flat) (witness, bool) {
+	switch f.kind {
+	case exprConst:
+		return witness{}, !f.val
+	case exprPred:
+		if f.neg {
+			return witness{}, false
+		}
+		return c.sightOf(f.test)
+	case exprAnd:
+		best, found := witness{odds: noWitness + 1}, false
+		for _, k := range f.kids {
+			if w, ok := c.witnessOf(k); ok && w.odds < best.odds {
+				best, found = w, true
+			}
+		}
+		return best, found
+	case exprOr:
+		var sum witness
+		for _, k := range f.kids {
+			w, ok := c.witnessOf(k)
+			if !ok {
+				return witness{}, false
+			}
+			sum.sights = append(sum.sights, w.sights...)
+			sum.odds += w.odds
+		}
+		return sum, true
+	case exprNot:
+	}
+	return witness{}, false
+}
+
+// sightOf says what can be seen when a test holds.
+func (c *compiler) sightOf(id int32) (witness, bool) {
+	t := &c.tests[id]
+	one := func(kind testKind, lit string, anch anchor) (witness, bool) {
+		if len(lit) < gramLen && kind != testExact {
+			return c.presence(t)
+		}
+		s := sight{t.field, kind, lit, anch}
+		if t.field == 0 && kind == testExact {
+			s.kind, s.anch = testContains, anchorStart|anchorEnd
+			if len(lit) < gramLen {
+				return witness{}, false
+			}
+		}
+		return witness{[]sight{s}, c.odds(s)}, true
+	}
+	switch t.kind {
+	case testExact:
+		return one(testExact, fold(string(t.lit)), 0)
+	case testPrefix:
+		return one(testContains, fold(string(t.lit)), anchorStart)
+	case testSuffix:
+		return one(testContains, fold(string(t.lit)), anchorEnd)
+	case testContains:
+		return one(testContains, fold(string(t.lit)), anchorNone)
+	case testWild:
+		lit, anch := c.rarestPart(t.p.pat)
+		return one(testContains, lit, anch)
+	case testSlow:
+		switch t.p.op { //exhaustive:ignore the others show only that the field is there
+		case opNumber:
+			return one(testExact, t.p.text, 0)
+		case opRegex:
+			if lit := c.regexLiteral(t.p.re.String()); lit != "" {
+				return one(testContains, lit, anchorNone)
+			}
+		default:
+		}
+		return c.presence(t)
+	case testAny, testRef:
+		return c.presence(t)
+	case testExists:
+		if t.p.want {
+			return c.presence(t)
+		}
+	case testNull, testAnyOf:
+	}
+	return witness{}, false
+}
+
+// presence: the test can only hold where the field is.
+func (c *compiler) presence(t *test) (witness, bool) {
+	if t.field == 0 {
+		return witness{}, false
+	}
+	return witness{[]sight{{field: t.field, kind: testAny}}, 0.9}, true
+}
+
+// odds guesses how often a literal is seen: the longer and the less used by
+// other rules, the rarer.
+func (c *compiler) odds(s sight) float64 {
+	n := len(s.lit)
+	p := 0.0005
+	switch {
+	case n < 5:
+		p = 0.02
+	case n < 6:
+		p = 0.01
+	case n < 8:
+		p = 0.005
+	case n < 12:
+		p = 0.002
+	}
+	if s.kind == testExact {
+		p /= 4
+	}
+	if s.field == 0 {
+		p *= 3
+	}
+	return p * (1 + 0.5*float64(c.uses[s.lit]))
+}
+
+// rarestPart takes the longest literal of a wildcard pattern.
+func (c *compiler) rarestPart(p pattern) (string, anchor) {
+	best, anch := "", anchorNone
+	for i, x := range p {
+		if x.kind != partText || len(x.text) <= len(best) {
+			continue
+		}
+		best, anch = x.text, anchorNone
+		if i == 0 {
+			anch |= anchorStart
+		}
+		if i == len(p)-1 {
+			anch |= anchorEnd
+		}
+	}
+	return fold(best), anch
+}
+
+// regexLiteral returns a folded text that every match contains, "" when there is none.
+func (c *compiler) regexLiteral(src string) string {
+	re, err := syntax.Parse(src, syntax.Perl)
+	if err != nil {
+		return ""
+	}
+	lit := ""
+	for _, l := range required(re.Simplify(), 0) {
+		if len(l) > len(lit) {
+			lit = l
+		}
+	}
+	return lit
+}
+
+// required collects literals that every match must contain. Only ASCII: other
+// characters fold differently in regular expressions.
+func required(re *syntax.Regexp, depth int) []string {
+	if depth > maxDepth {
+		return nil
+	}
+	switch re.Op { //exhaustive:ignore only these contain text for certain
+	case syntax.OpLiteral:
+		var b strings.Builder
+		var out []string
+		for _, r := range re.Rune {
+			if r < 0x80 && r != 'k' && r != 'K' && r != 's' && r != 'S' || r < 0x80 && re.Flags&syntax.FoldCase == 0 {
+				b.WriteRune(r)
+				continue
+			}
+			out = append(out, fold(b.String()))
+			b.Reset()
+		}
+		return append(out, fold(b.String()))
+	case syntax.OpCapture, syntax.OpPlus:
+		return required(re.Sub[0], depth+1)
+	case syntax.OpRepeat:
+		if re.Min > 0 {
+			return required(re.Sub[0], depth+1)
+		}
+	case syntax.OpConcat:
+		var out []string
+		for _, s := range re.Sub {
+			out = append(out, required(s, depth+1)...)
+		}
+		return out
+	default:
+	}
+	return nil
+}
+
+// hexText returns the decimal text of a value like 0x1f0, since a number in a
+// rule equals it too.
+func hexText(dst, v []byte) []byte {
+	if len(v) < 3 || len(v) > 18 || v[0] != '0' || v[1]|0x20 != 'x' {
+		return nil
+	}
+	u, err := strconv.ParseUint(view(v[2:]), 16, 64)
+	if err != nil {
+		return nil
+	}
+	return strconv.AppendUint(dst, u, 10)
+}
