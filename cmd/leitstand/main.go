@@ -18,6 +18,7 @@ import (
 // own with a method Run(*app) error.
 type cli struct {
 	Version versionCmd `cmd:"" help:"Print version, commit and build settings."`
+	Plan    planCmd    `cmd:"" help:"Plan work that competes for people and places."`
 
 	ExercisePart exercisePartCmd `cmd:"" hidden:"" help:"Play one party of the outside world for an exercise."`
 }

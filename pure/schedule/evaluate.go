@@ -1,0 +1,279 @@
+package schedule
+
+import (
+	"cmp"
+	"slices"
+)
+
+// Goal is what a plan is made for. The zero value is refused.
+type Goal uint8
+
+// The goals.
+const (
+	// ShortestPlan wants the smallest makespan.
+	ShortestPlan Goal = iota + 1
+	// LeastLoss wants the smallest weighted loss over all cells.
+	LeastLoss
+)
+
+// Objective says what makes one plan better than another. Deadlines, maximal lags
+// and WorstLimit come first: a plan that keeps more of them is always better.
+type Objective struct {
+	Goal Goal
+	// Fairness adds, under LeastLoss, the largest normalised loss of a group times
+	// the weight of all cells, this many times. At 0 only the sum counts; at 1 the
+	// worst-off group counts as much as everybody together.
+	Fairness float64
+	// WorstLimit, if positive, is the largest normalised loss any group may bear.
+	WorstLimit float64
+	// Keep is a plan in force; leaving it costs Stability for each slot by which a
+	// task that is not pinned moves, and ModeChange slots for another mode. Tasks
+	// that are new have a negative start in Keep.
+	Keep       *Plan
+	Stability  float64
+	ModeChange int
+}
+
+// value orders plans: what is broken first, then the goal.
+type value struct {
+	broken int64 // slots too late, over all promises
+	over   float64
+	goal   float64
+}
+
+func (a value) compare(b value) int {
+	if c := cmp.Compare(a.broken, b.broken); c != 0 {
+		return c
+	}
+	if c := cmp.Compare(a.over, b.over); c != 0 {
+		return c
+	}
+	return cmp.Compare(a.goal, b.goal)
+}
+
+// judge values schedules of one model; it serves one goroutine.
+type judge struct {
+	m      *model
+	o      Objective
+	cells  []loss
+	groups []string
+	weight []float64 // per group
+	lost   []float64 // per group, of the schedule last valued
+	total  float64   // weight of all cells
+	due    []int32   // tasks with a deadline
+}
+
+// loss is a cell made ready for valuing.
+type loss struct {
+	weight  float64
+	initial float64
+	group   int
+	levels  []Level
+	curve   []Rate
+	sum     []float64 // of the curve, up to each step
+	reached []step
+}
+
+type step struct {
+	at    int32
+	level float64
+}
+
+func newJudge(m *model, o Objective) *judge {
+	j := &judge{m: m, o: o}
+	group := map[string]int{}
+	for i := range m.p.Cells {
+		c := &m.p.Cells[i]
+		g, ok := group[c.Group]
+		if !ok {
+			g = len(j.groups)
+			group[c.Group] = g
+			j.groups = append(j.groups, c.Group)
+			j.weight = append(j.weight, 0)
+		}
+		j.weight[g] += c.Weight
+		j.total += c.Weight
+		l := loss{weight: c.Weight, initial: c.Initial, group: g, levels: c.Levels, curve: c.Curve}
+		for k, r := range c.Curve {
+			s := 0.0
+			if k > 0 {
+				s = l.sum[k-1] + float64(c.Curve[k-1].Rate*float64(r.From-c.Curve[k-1].From))
+			}
+			l.sum = append(l.sum, s)
+		}
+		j.cells = append(j.cells, l)
+	}
+	j.lost = make([]float64, len(j.groups))
+	for i := range m.p.Tasks {
+		if m.p.Tasks[i].Deadline > 0 {
+			j.due = append(j.due, int32(i)) //nolint:gosec // G115: fewer than MaxTasks
+		}
+	}
+	return j
+}
+
+// value values a schedule.
+func (j *judge) value(start, finish, mode []int32) value {
+	v := value{broken: j.late(start, finish)}
+	if j.o.Goal == ShortestPlan {
+		v.goal = float64(slices.Max(finish))
+	} else {
+		v.goal = j.loss(finish)
+	}
+	if j.o.Fairness > 0 || j.o.WorstLimit > 0 {
+		if j.o.Goal == ShortestPlan {
+			j.loss(finish)
+		}
+		worst, _ := j.worst()
+		if j.o.WorstLimit > 0 {
+			v.over = max(0, worst-j.o.WorstLimit)
+		}
+		if j.o.Goal == LeastLoss {
+			v.goal += float64(j.o.Fairness * worst * j.total)
+		}
+	}
+	if j.o.Keep != nil {
+		v.goal += float64(j.o.Stability * float64(j.moved(start, mode)))
+	}
+	return v
+}
+
+// late sums up by how much deadlines and maximal lags are exceeded.
+func (j *judge) late(start, finish []int32) int64 {
+	var sum int64
+	for _, i := range j.due {
+		sum += int64(max(0, finish[i]-int32(j.m.p.Tasks[i].Deadline))) //nolint:gosec // G115: at most MaxHorizon
+	}
+	if !j.m.bounded {
+		return sum
+	}
+	for i := range j.m.in {
+		for _, l := range j.m.in[i] {
+			if l.bounded {
+				from, to := l.ends(start, finish, int32(i)) //nolint:gosec // G115: fewer than MaxTasks
+				sum += int64(max(0, to-from-l.max))
+			}
+		}
+	}
+	return sum
+}
+
+// ends are the two moments that an incoming link of task i ties.
+func (l *tie) ends(start, finish []int32, i int32) (from, to int32) {
+	from, to = finish[l.other], start[i]
+	if l.kind == StartStart || l.kind == StartFinish {
+		from = start[l.other]
+	}
+	if l.kind == FinishFinish || l.kind == StartFinish {
+		to = finish[i]
+	}
+	return from, to
+}
+
+// loss is the weighted loss of all cells; afterwards lost holds it by group.
+func (j *judge) loss(finish []int32) float64 {
+	clear(j.lost)
+	total := 0.0
+	for k := range j.cells {
+		c := &j.cells[k]
+		v := c.value(finish, j.m.slots)
+		j.lost[c.group] += v
+		total += v
+	}
+	return total
+}
+
+// value is what one cell loses until the horizon.
+func (c *loss) value(finish []int32, horizon int32) float64 {
+	c.reached = c.reached[:0]
+	for _, l := range c.levels {
+		s := step{finish[l.Task], l.Reached}
+		k := len(c.reached)
+		c.reached = append(c.reached, s)
+		for ; k > 0 && c.reached[k-1].at > s.at; k-- {
+			c.reached[k] = c.reached[k-1]
+		}
+		c.reached[k] = s
+	}
+	level, since, sum := c.initial, 0.0, 0.0
+	for _, s := range c.reached {
+		if s.level <= level {
+			continue
+		}
+		now := c.until(s.at)
+		sum += float64((now - since) * (1 - level))
+		level, since = s.level, now
+	}
+	if level < 1 {
+		sum += float64((c.until(horizon) - since) * (1 - level))
+	}
+	return float64(c.weight * sum)
+}
+
+// until is the curve summed up to a slot.
+func (c *loss) until(t int32) float64 {
+	if len(c.curve) == 0 {
+		return float64(t)
+	}
+	k, found := slices.BinarySearchFunc(c.curve, int(t), func(r Rate, t int) int { return r.From - t })
+	if !found {
+		k--
+	}
+	if k < 0 {
+		return 0
+	}
+	return c.sum[k] + float64(c.curve[k].Rate*float64(int(t)-c.curve[k].From))
+}
+
+// worst is the largest loss of a group by its weight, from lost.
+func (j *judge) worst() (most float64, group string) {
+	for g, lost := range j.lost {
+		if j.weight[g] > 0 && lost/j.weight[g] > most {
+			most, group = lost/j.weight[g], j.groups[g]
+		}
+	}
+	return most, group
+}
+
+// moved counts the slots by which tasks leave the plan to keep.
+func (j *judge) moved(start, mode []int32) int64 {
+	var sum int64
+	for i := range j.m.p.Tasks {
+		if j.m.p.Tasks[i].Fixed || i >= len(j.o.Keep.Start) || j.o.Keep.Start[i] < 0 {
+			continue
+		}
+		d := int64(start[i]) - int64(j.o.Keep.Start[i])
+		sum += max(d, -d)
+		if int(mode[i]) != j.o.Keep.Mode[i] {
+			sum += int64(j.o.ModeChange)
+		}
+	}
+	return sum
+}
+
+// keptMode is the mode of a task in the plan to keep, or anyMode.
+func (j *judge) keptMode(i int) int32 {
+	k := j.o.Keep
+	if k == nil || i >= len(k.Mode) || k.Start[i] < 0 || k.Mode[i] < 0 || k.Mode[i] >= len(j.m.work[i]) {
+		return anyMode
+	}
+	return int32(k.Mode[i]) //nolint:gosec // G115: a mode
+}
+
+// plan makes a plan of a schedule.
+func (j *judge) plan(start, finish, mode []int32) *Plan {
+	p := &Plan{Start: widen(start), Finish: widen(finish), Mode: widen(mode), Makespan: int(slices.Max(finish))}
+	if len(j.cells) > 0 {
+		p.Loss = j.loss(finish)
+		p.Worst, p.WorstGroup = j.worst()
+	}
+	return p
+}
+
+func widen(a []int32) []int {
+	out := make([]int, len(a))
+	for i, v := range a {
+		out[i] = int(v)
+	}
+	return out
+}
