@@ -29,7 +29,7 @@ func (c *checker) bundle(root int32) {
 			}
 		}
 	}
-	c.orphans(root)
+	c.orphans()
 }
 
 func lastPart(url string) string {
@@ -40,10 +40,9 @@ func lastPart(url string) string {
 }
 
 // orphans warns about entries that no reference reaches, starting from the first.
-func (c *checker) orphans(root int32) {
-	t := &c.tree
+func (c *checker) orphans() {
 	entries := c.links.entries
-	if len(entries) == 0 || len(entries) > 64 || entries[0].resource == 0 {
+	if len(entries) == 0 || len(entries) > 64 || entries[0].kind != "Composition" {
 		return
 	}
 	reached := uint64(1)
@@ -62,7 +61,6 @@ func (c *checker) orphans(root int32) {
 			c.reportAt(entries[i].entry, "orphan", SeverityWarning, "Kein Verweis führt von der Composition zu diesem Eintrag.")
 		}
 	}
-	_, _ = t, root
 }
 
 // leadsTo returns the set of entries that references inside a resource mean.

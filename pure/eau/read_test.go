@@ -1,7 +1,6 @@
 package eau_test
 
 import (
-	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -16,13 +15,24 @@ import (
 // shared is where the corpora lie; a clone has none.
 const shared = "../../../shared/data/eau"
 
-// corpus calls f with every XML file under dir of the shared data.
+func hasCorpus() bool {
+	_, err := os.Stat(filepath.FromSlash(shared))
+	return err == nil
+}
+
+// corpus calls f with every XML file under dir of the shared data, and leaves
+// the test out where there is none.
 func corpus(t *testing.T, dir string, f func(name string, b []byte)) {
 	t.Helper()
-	root := filepath.Join(filepath.FromSlash(shared), filepath.FromSlash(dir))
-	if _, err := os.Stat(root); errors.Is(err, fs.ErrNotExist) {
-		t.Skipf("suite left out: no corpus at %s", root)
+	if !hasCorpus() {
+		t.Skipf("suite left out: no corpus at %s", shared)
 	}
+	walkCorpus(t, dir, f)
+}
+
+func walkCorpus(tb testing.TB, dir string, f func(name string, b []byte)) {
+	tb.Helper()
+	root := filepath.Join(filepath.FromSlash(shared), filepath.FromSlash(dir))
 	err := filepath.WalkDir(root, func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() || !strings.HasSuffix(name, ".xml") {
 			return err
@@ -35,7 +45,7 @@ func corpus(t *testing.T, dir string, f func(name string, b []byte)) {
 		return nil
 	})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 }
 

@@ -301,17 +301,24 @@ func (c *checker) below(ch int32, k *rule) {
 // numbers checks the least numbers of a child and its slices.
 func (c *checker) numbers(n int32, k *rule, got int, seen *counts) {
 	if got < k.min {
-		c.missing(n, k, "min", "Das Element „"+k.name+"“ fehlt ("+cardinality(k.min, k.max)+" verlangt).")
+		c.missing(n, k, "min", "Das Element „"+k.name+"“ "+lacking(got)+" ("+cardinality(k.min, k.max)+" verlangt).")
 		return
 	}
 	for _, s := range k.slices {
 		if int(seen[s.slot]) < s.rule.min {
-			c.missing(n, k, "slice-min", "„"+k.name+"“ der Art „"+s.name+"“ fehlt ("+cardinality(s.rule.min, s.rule.max)+" verlangt).")
+			c.missing(n, k, "slice-min", "„"+k.name+"“ der Art „"+s.name+"“ "+lacking(int(seen[s.slot]))+" ("+cardinality(s.rule.min, s.rule.max)+" verlangt).")
 		}
 	}
 	if k.has != "" && got > 0 {
 		c.claims(n, k)
 	}
+}
+
+func lacking(got int) string {
+	if got == 0 {
+		return "fehlt"
+	}
+	return "steht nur " + times(got)
 }
 
 func cardinality(lo, hi int) string {

@@ -151,7 +151,7 @@ func (c *checker) reference(n int32, r *rule) {
 	t := &c.tree
 	refNode := t.child(n, "reference")
 	ref := t.nodes[refNode].value
-	if ref == "" {
+	if ref == "" || t.nodes[t.nodes[0].first].name != "Bundle" {
 		return // the numbers say it, where a reference is asked for
 	}
 	target := c.links.resolve(t, n, ref)
