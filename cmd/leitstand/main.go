@@ -17,8 +17,9 @@ import (
 // cli is the whole command line. Each subcommand is a struct in a file of its
 // own with a method Run(*app) error.
 type cli struct {
-	Version versionCmd `cmd:"" help:"Print version, commit and build settings."`
-	Plan    planCmd    `cmd:"" help:"Plan work that competes for people and places."`
+	Version   versionCmd   `cmd:"" help:"Print version, commit and build settings."`
+	Catalogue catalogueCmd `cmd:"" help:"Check, show and preview catalogues of Kassen, services and what they rest on."`
+	Plan      planCmd      `cmd:"" help:"Plan work that competes for people and places."`
 
 	ExercisePart exercisePartCmd `cmd:"" hidden:"" help:"Play one party of the outside world for an exercise."`
 }

@@ -1,0 +1,259 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"text/tabwriter"
+
+	"leitstand/catalogue"
+)
+
+type catalogueCmd struct {
+	Check  catalogueCheckCmd  `cmd:"" help:"Check catalogue files (CSV, YAML) or a folder of them; exits 1 and names file, line and field of every mistake."`
+	Show   catalogueShowCmd   `cmd:"" help:"Show a catalogue: from files, the case of 2023, or the one for practice."`
+	Impact catalogueImpactCmd `cmd:"" help:"Show what would stop if something were gone. Changes nothing."`
+	Export catalogueExportCmd `cmd:"" help:"Write a catalogue as CSV files into a folder, to start from."`
+}
+
+// catalogueSource says which catalogue a command is about.
+type catalogueSource struct {
+	Files   []string `arg:"" optional:"" name:"file" help:"CSV or YAML files, or a folder."`
+	Case    string   `help:"A built-in case: 2023." enum:",2023" default:""`
+	Example bool     `help:"The catalogue for practice, with invented tenants."`
+	Seed    uint64   `help:"Seed for values nobody published." default:"1"`
+}
+
+func (s catalogueSource) open() (*catalogue.Catalogue, error) {
+	named := 0
+	for _, is := range []bool{len(s.Files) > 0, s.Case != "", s.Example} {
+		if is {
+			named++
+		}
+	}
+	switch {
+	case named != 1:
+		return nil, errors.New("name files, --case 2023 or --example, exactly one of them")
+	case s.Example:
+		return catalogue.Example(s.Seed), nil
+	case s.Case == "2023":
+		return catalogue.Case2023(s.Seed), nil
+	}
+	files, err := catalogueFiles(s.Files)
+	if err != nil {
+		return nil, err
+	}
+	return catalogue.Import(files...)
+}
+
+// catalogueFiles reads files and folders, named as the person named them.
+func catalogueFiles(paths []string) ([]catalogue.File, error) {
+	var out []catalogue.File
+	for _, p := range paths {
+		info, err := os.Stat(p)
+		if err != nil {
+			return nil, err
+		}
+		dir, name := p, "."
+		if !info.IsDir() {
+			dir, name = filepath.Dir(p), filepath.Base(p)
+		}
+		files, err := catalogue.ReadFiles(os.DirFS(dir), name)
+		if err != nil {
+			return nil, err
+		}
+		for _, f := range files {
+			f.Name = filepath.Join(dir, f.Name)
+			out = append(out, f)
+		}
+	}
+	return out, nil
+}
+
+type catalogueCheckCmd struct {
+	Files []string `arg:"" name:"file" help:"CSV or YAML files, or a folder."`
+	JSON  bool     `name:"json" help:"Print {\"ok\",\"problems\":[{\"file\",\"line\",\"field\",\"text\"}],…} instead."`
+}
+
+// checked is what check prints with --json.
+type checked struct {
+	OK       bool                `json:"ok"`
+	Problems []catalogue.Problem `json:"problems"`
+	SHA256   string              `json:"sha256,omitempty"`
+	Kassen   int                 `json:"kassen"`
+	Cells    int                 `json:"cells"`
+	Places   int                 `json:"placements"`
+	Cycles   [][]string          `json:"cycles,omitempty"`
+}
+
+// Run prints every problem, one a line, or what the files come to.
+func (cmd catalogueCheckCmd) Run(a *app) error {
+	files, err := catalogueFiles(cmd.Files)
+	if err != nil {
+		return err
+	}
+	c, err := catalogue.Import(files...)
+	out := checked{OK: err == nil, Problems: []catalogue.Problem{}}
+	var problems catalogue.Problems
+	switch {
+	case errors.As(err, &problems):
+		out.Problems = problems
+	case err != nil:
+		return err
+	default:
+		out.SHA256, out.Kassen, out.Cells = c.Hash(), len(c.Kassen), len(c.Cells())
+		out.Places, out.Cycles = len(c.Placements), catalogue.Cycles(c)
+	}
+	if cmd.JSON {
+		if err := printJSON(a, out); err != nil {
+			return err
+		}
+	} else if out.OK {
+		fmt.Fprintf(a.stdout, "ok: %d Kassen, %d cells, %d placements, %d cycles, sha256 %s\n", out.Kassen, out.Cells, out.Places, len(out.Cycles), out.SHA256)
+	} else {
+		fmt.Fprintln(a.stdout, problems.Error())
+	}
+	if !out.OK {
+		return &exitError{code: 1}
+	}
+	return nil
+}
+
+func printJSON(a *app, v any) error {
+	e := json.NewEncoder(a.stdout)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}
+
+type catalogueShowCmd struct {
+	catalogueSource
+	JSON bool `name:"json" help:"Print the whole catalogue as JSON."`
+}
+
+// Run prints the Kassen and what stands out: cycles and single points.
+func (cmd catalogueShowCmd) Run(a *app) error {
+	c, err := cmd.open()
+	if err != nil {
+		return err
+	}
+	if cmd.JSON {
+		return printJSON(a, c.Normal())
+	}
+	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "IK\tKasse\tKind\tInsured\tSites")
+	for _, k := range c.Kassen {
+		var sites []string
+		for _, s := range c.Sites {
+			if e, ok := c.Environment(catalogue.EnvironmentOf(k.ID, s.ID)); ok {
+				sites = append(sites, fmt.Sprintf("%s %d", e.Site, len(c.PlacementsIn(e.ID))))
+			}
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", k.ID, k.Name, k.Kind, insured(k), strings.Join(sites, ", "))
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	fmt.Fprintf(a.stdout, "\n%d Kassen × %d services = %d cells, %d placements at %d sites, %d components\nsha256 %s\n",
+		len(c.Kassen), len(c.Services), len(c.Cells()), len(c.Placements), len(c.Sites), len(c.Components), c.Hash())
+	for _, g := range catalogue.Cycles(c) {
+		fmt.Fprintf(a.stdout, "rest on each other: %s\n", strings.Join(g, ", "))
+	}
+	points := catalogue.SinglePoints(c)
+	for _, p := range points[:min(len(points), 10)] {
+		fmt.Fprintf(a.stdout, "single point: %s stops %d cells of %d Kassen, %s insured\n", p.Node, p.Stopped, p.Kassen, catalogue.Thousands(p.Insured))
+	}
+	return nil
+}
+
+// insured marks an assumed figure with ~.
+func insured(k catalogue.Kasse) string {
+	switch {
+	case k.Insured == 0:
+		return "unknown"
+	case k.InsuredAssumed:
+		return "~" + catalogue.Thousands(k.Insured)
+	}
+	return catalogue.Thousands(k.Insured)
+}
+
+type catalogueImpactCmd struct {
+	catalogueSource
+	Kasse       []string `help:"Kassen that are gone, by IK."`
+	Site        []string `help:"Sites that are gone."`
+	Service     []string `help:"Services that are gone, of all Kassen."`
+	Component   []string `help:"Components that are gone."`
+	Environment []string `help:"Environments that are gone, IK@SITE."`
+	Placement   []string `help:"Placements that are gone, IK/SERVICE/SITE."`
+	JSON        bool     `name:"json" help:"Print the whole result as JSON."`
+}
+
+// Run prints a sentence, and the cells with their reasons.
+func (cmd catalogueImpactCmd) Run(a *app) error {
+	c, err := cmd.open()
+	if err != nil {
+		return err
+	}
+	r := catalogue.Impact(c, catalogue.Selection{
+		Kassen: named[catalogue.KasseID](cmd.Kasse), Sites: named[catalogue.SiteID](cmd.Site),
+		Services: named[catalogue.ServiceID](cmd.Service), Components: named[catalogue.ComponentID](cmd.Component),
+		Environments: named[catalogue.EnvironmentID](cmd.Environment), Placements: named[catalogue.PlacementID](cmd.Placement),
+	})
+	if cmd.JSON {
+		return printJSON(a, r)
+	}
+	fmt.Fprintf(a.stdout, "%s\n\n", r.Sentence(c))
+	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
+	for _, n := range r.Nodes {
+		fmt.Fprintf(w, "%s\t%s\t%s\n", n.Outcome, n.Node, strings.Join(n.Chain, " → "))
+	}
+	return w.Flush()
+}
+
+func named[T ~string](in []string) []T {
+	out := make([]T, len(in))
+	for i, s := range in {
+		out[i] = T(s)
+	}
+	return out
+}
+
+type catalogueExportCmd struct {
+	catalogueSource
+	To string `required:"" help:"Folder to write kassen.csv, standorte.csv, dienste.csv, komponenten.csv and platzierungen.csv into; existing files are not overwritten." placeholder:"DIR"`
+}
+
+// Run writes the files, each only if it is not there yet.
+func (cmd catalogueExportCmd) Run(a *app) error {
+	c, err := cmd.open()
+	if err != nil {
+		return err
+	}
+	files, err := c.ExportCSV()
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(cmd.To, 0o750); err != nil {
+		return err
+	}
+	for _, f := range files {
+		if err := writeNew(filepath.Join(cmd.To, f.Name), f.Data); err != nil {
+			return err
+		}
+		fmt.Fprintln(a.stdout, filepath.Join(cmd.To, f.Name))
+	}
+	return nil
+}
+
+func writeNew(name string, data []byte) (err error) {
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) //nolint:gosec // the person names the folder
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	_, err = f.Write(data)
+	return err
+}
