@@ -1,0 +1,127 @@
+package gateway
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"html/template"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+)
+
+// words is what a person is told, in German and English.
+type words struct {
+	title, text, english string
+	receipt              string
+}
+
+// notice tells that the service is off for now.
+func (g *Gateway) notice(w http.ResponseWriter, r *http.Request, d Door) {
+	w.Header().Set("Retry-After", retryAfter)
+	text := "Der Dienst „" + d.Service + "“ der " + d.Kasse + " ist zurzeit vom Netz. Das liegt nicht an Ihnen; Ihre Daten sind davon nicht verändert."
+	if d.Advice != "" {
+		text += " Bitte nutzen Sie solange: " + d.Advice + "."
+	}
+	g.say(w, r, http.StatusServiceUnavailable, words{
+		title: "Dieser Dienst ist zurzeit nicht erreichbar", text: text,
+		english: "This service is offline for now. It is not your fault. Please try again later.",
+	})
+}
+
+// keep stores a request and answers 202 with its number, or 503 when it could
+// not be stored. There is nothing to store of a request that only reads.
+func (g *Gateway) keep(w http.ResponseWriter, r *http.Request, d Door) {
+	if reads(r) || g.Keeper == nil {
+		g.notice(w, r, d)
+		return
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		g.say(w, r, http.StatusRequestEntityTooLarge, words{
+			title: "Die Sendung ist zu groß", text: "Es sind höchstens 25 MiB möglich. Bitte teilen Sie die Sendung.",
+			english: "The request is too large (limit 25 MiB).",
+		})
+		return
+	}
+	if err != nil {
+		return // the client broke off: nothing was acknowledged
+	}
+	receipt, err := g.Keeper.Keep(r.Context(), d, r, body)
+	if err != nil {
+		if g.Log != nil {
+			g.Log.Error("request could not be kept", slog.String("placement", string(d.Placement)), slog.Any("error", err))
+		}
+		g.notice(w, r, d)
+		return
+	}
+	g.say(w, r, http.StatusAccepted, words{
+		title: "Angenommen", receipt: receipt,
+		text:    "Wir haben Ihre Sendung sicher gespeichert und liefern sie nach. Bitte senden Sie sie nicht noch einmal.",
+		english: "We have stored your request safely and will deliver it. Please do not send it again.",
+	})
+}
+
+// say answers in the form that the client asks for: FHIR, JSON or HTML.
+func (g *Gateway) say(w http.ResponseWriter, r *http.Request, status int, t words) {
+	h := w.Header()
+	h.Set("Cache-Control", "no-store")
+	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'")
+	h.Set("X-Content-Type-Options", "nosniff")
+	if g.Banner != "" {
+		h.Set("X-Leitstand-Exercise", "1")
+	}
+	accept := r.Header.Get("Accept")
+	var body []byte
+	var err error
+	switch {
+	case strings.Contains(accept, "fhir+json"):
+		h.Set("Content-Type", "application/fhir+json; charset=utf-8")
+		body, err = json.Marshal(outcome(status, t))
+	case strings.Contains(accept, "json"):
+		h.Set("Content-Type", "application/json; charset=utf-8")
+		body, err = json.Marshal(map[string]string{"title": t.title, "text": t.text, "english": t.english, "receipt": t.receipt})
+	default:
+		h.Set("Content-Type", "text/html; charset=utf-8")
+		var buf bytes.Buffer
+		err = page.Execute(&buf, map[string]string{
+			"Banner": g.Banner, "Title": t.title, "Text": t.text, "English": t.english, "Receipt": t.receipt,
+		})
+		body = buf.Bytes()
+	}
+	if err != nil {
+		http.Error(w, t.title, http.StatusServiceUnavailable)
+		return
+	}
+	w.WriteHeader(status)
+	if r.Method != http.MethodHead {
+		_, _ = w.Write(body) // the client is gone: it learned nothing wrong
+	}
+}
+
+// outcome is a FHIR R4 OperationOutcome.
+func outcome(status int, t words) map[string]any {
+	severity, code := "error", "transient"
+	if status == http.StatusAccepted {
+		severity, code = "information", "informational"
+	}
+	text := t.text
+	if t.receipt != "" {
+		text += " Nummer " + t.receipt
+	}
+	return map[string]any{"resourceType": "OperationOutcome", "issue": []map[string]any{{
+		"severity": severity, "code": code, "diagnostics": t.title + ": " + text,
+	}}}
+}
+
+var page = template.Must(template.New("page").Parse(`<!doctype html>
+<html lang="de"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{{with .Banner}}{{.}} · {{end}}{{.Title}}</title>
+<style>body{font:1.125rem/1.6 system-ui,sans-serif;max-width:40rem;margin:3rem auto;padding:0 1rem;color:#171a2b}
+h1{font-size:1.6rem;line-height:1.3}.b{background:#171a2b;color:#fff;padding:.25rem .75rem;display:inline-block;font-weight:700}
+.n{font-size:1.4rem;font-weight:700;letter-spacing:.04em}p[lang=en]{color:#4a4f66}</style></head>
+<body>{{with .Banner}}<p class="b">{{.}}</p>{{end}}<h1>{{.Title}}</h1><p>{{.Text}}</p>
+{{with .Receipt}}<p>Ihre Eingangsnummer: <span class="n">{{.}}</span></p>{{end}}
+<p lang="en">{{.English}}</p></body></html>
+`))

@@ -1,0 +1,171 @@
+package gateway
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"leitstand/catalogue"
+	"leitstand/operation"
+)
+
+// Route says which requests belong to a placement, and where its regular system is.
+type Route struct {
+	Host      string                `json:"host"`   // without port, lower case
+	Prefix    string                `json:"prefix"` // of the path, beginning with /
+	Placement catalogue.PlacementID `json:"placement"`
+	Kasse     string                `json:"kasse"`   // name, for people
+	Service   string                `json:"service"` // name, for people
+	Advice    string                `json:"advice"`  // what to do meanwhile
+	Upstream  string                `json:"upstream"`
+}
+
+// Door is a route with what its door does now.
+type Door struct {
+	Route
+	Row operation.DoorRow `json:"row"`
+}
+
+// Table is all doors at one moment. It is never changed once a gateway has it.
+type Table struct {
+	Version int64  `json:"version"` // newest version of the doors in it
+	Doors   []Door `json:"doors"`
+}
+
+// NewTable joins routes with the doors of a room. A route without a door is an
+// error: nobody may stand before a door that nobody decided on.
+func NewTable(routes []Route, doors []*operation.DoorRow) (*Table, error) {
+	by := map[catalogue.PlacementID]*operation.DoorRow{}
+	for _, d := range doors {
+		by[d.Placement] = d
+	}
+	t := &Table{}
+	for _, r := range routes {
+		d, ok := by[r.Placement]
+		if !ok {
+			return nil, fmt.Errorf("route %s%s leads to %q, which has no door", r.Host, r.Prefix, r.Placement)
+		}
+		t.Doors = append(t.Doors, Door{Route: r, Row: *d})
+		t.Version = max(t.Version, d.Version)
+	}
+	return t, t.check()
+}
+
+// check refuses what could send a request astray, and sorts: longest prefix first.
+func (t *Table) check() error {
+	slices.SortStableFunc(t.Doors, func(a, b Door) int {
+		if c := strings.Compare(a.Host, b.Host); c != 0 {
+			return c
+		}
+		return len(b.Prefix) - len(a.Prefix)
+	})
+	for i, d := range t.Doors {
+		if d.Host == "" || d.Host != strings.ToLower(d.Host) || !strings.HasPrefix(d.Prefix, "/") {
+			return fmt.Errorf("route %q%q: want a host in lower case and a path prefix beginning with /", d.Host, d.Prefix)
+		}
+		if i > 0 && t.Doors[i-1].Host == d.Host && t.Doors[i-1].Prefix == d.Prefix {
+			return fmt.Errorf("route %s%s stands in the table twice", d.Host, d.Prefix)
+		}
+		if d.Placement != d.Row.Placement {
+			return fmt.Errorf("route %s%s leads to %q and has the door of %q", d.Host, d.Prefix, d.Placement, d.Row.Placement)
+		}
+		if !slices.Contains(operation.Modes(), d.Row.Mode) {
+			return fmt.Errorf("route %s%s: door mode %d is not set", d.Host, d.Prefix, d.Row.Mode)
+		}
+		if u, err := url.Parse(d.Upstream); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+			return fmt.Errorf("route %s%s: upstream %q is no http address", d.Host, d.Prefix, d.Upstream)
+		}
+	}
+	return nil
+}
+
+// find is the door of a request; the host may carry a port.
+func (t *Table) find(host, path string) int {
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	host = strings.ToLower(strings.TrimSuffix(host, "."))
+	from, _ := slices.BinarySearchFunc(t.Doors, host, func(d Door, h string) int { return strings.Compare(d.Host, h) })
+	for i := from; i < len(t.Doors) && t.Doors[i].Host == host; i++ {
+		p := t.Doors[i].Prefix
+		if path == p || strings.HasPrefix(path, p) && (strings.HasSuffix(p, "/") || path[len(p)] == '/') {
+			return i
+		}
+	}
+	return -1
+}
+
+// ErrDamaged says that a table file is not what was written.
+var ErrDamaged = errors.New("the file of doors is damaged: it was not loaded, because a gateway must not guess; restore it from the ledger")
+
+const fileHeader = "leitstand doors 1 sha256 "
+
+// Save keeps the table so that a power cut leaves either the old or the new one:
+// write new, sync, rename, sync the directory.
+func (t *Table) Save(file string) error {
+	body, err := json.Marshal(t)
+	if err != nil {
+		return fmt.Errorf("encoding the table of doors: %w", err)
+	}
+	sum := sha256.Sum256(body)
+	content := append([]byte(fileHeader+hex.EncodeToString(sum[:])+"\n"), body...)
+	if err := writeDurably(file, content); err != nil {
+		return fmt.Errorf("keeping the table of doors: %w", err)
+	}
+	return nil
+}
+
+func writeDurably(file string, content []byte) error {
+	dir := filepath.Dir(file)
+	f, err := os.CreateTemp(dir, filepath.Base(file)+".new-*")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(content)
+	if err == nil {
+		err = f.Sync()
+	}
+	err = errors.Join(err, f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), file)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// Load reads a table that Save kept.
+func Load(file string) (*Table, error) {
+	content, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("reading the table of doors: %w", err)
+	}
+	head, body, ok := bytes.Cut(content, []byte("\n"))
+	want, named := strings.CutPrefix(string(head), fileHeader)
+	sum := sha256.Sum256(body)
+	if !ok || !named || want != hex.EncodeToString(sum[:]) {
+		return nil, fmt.Errorf("%s: %w", file, ErrDamaged)
+	}
+	var t Table
+	if err := json.Unmarshal(body, &t); err != nil {
+		return nil, fmt.Errorf("%s: %w (%w)", file, ErrDamaged, err)
+	}
+	if err := t.check(); err != nil {
+		return nil, fmt.Errorf("%s: %w (%w)", file, ErrDamaged, err)
+	}
+	return &t, nil
+}
