@@ -3,13 +3,14 @@ package kimmail
 import (
 	"bytes"
 	"errors"
+	"slices"
 	"testing"
 )
 
-// toBER rewrites DER with indefinite lengths throughout, octet strings outside of
-// certificates in pieces of five bytes: the worst that a sender may do. What is
-// signed as bytes (certificates, signed attributes) must survive the way back.
-func toBER(t testing.TB, der []byte) []byte {
+// toBER rewrites DER with indefinite lengths throughout, octet strings in pieces of
+// five bytes, lengths longer than needed: the worst that a sender may do. Elements in
+// keep stay as they are.
+func toBER(t testing.TB, der []byte, keep ...[]byte) []byte {
 	t.Helper()
 	r := berReader{in: der, lim: DefaultLimits()}
 	if _, err := r.measure(0, 0); err != nil {
@@ -21,7 +22,10 @@ func toBER(t testing.TB, der []byte) []byte {
 		n := r.nodes[i]
 		tag := der[n.start : n.start+r.tagOctets(n.start)]
 		content := der[n.body : n.body+n.length]
+		whole := der[n.start : n.body+n.length]
 		switch {
+		case slices.ContainsFunc(keep, func(k []byte) bool { return bytes.Equal(k, whole) }):
+			out = append(out, whole...)
 		case tag[0]&tagConstructed != 0:
 			out = append(append(out, tag...), 0x80)
 			for c := i + 1; c < n.children; c = r.nodes[c].children {

@@ -89,7 +89,7 @@ func writeOuterHeader(b *bytes.Buffer, inner Header, cmVersion string) {
 }
 
 // encryptCMS writes a ContentInfo of AuthEnvelopedData; emails is the content of the
-// SET of the recipient-emails attribute.
+// SET of the recipient-emails attribute, nil to leave it out.
 func encryptCMS(random io.Reader, plain []byte, to []SealRecipient, emails cryptobyte.String) ([]byte, error) {
 	secret := make([]byte, transportKeyLen+12)
 	if _, err := io.ReadFull(random, secret); err != nil {
@@ -111,9 +111,11 @@ func encryptCMS(random io.Reader, plain []byte, to []SealRecipient, emails crypt
 	}
 	tail := cryptobyte.NewBuilder(nil)
 	tail.AddASN1OctetString(sealed[len(plain):])
-	tail.AddASN1(tagContext2.Constructed(), func(b *cryptobyte.Builder) {
-		addAttribute(b, oidRecipientEmails, func(b *cryptobyte.Builder) { b.AddBytes(emails) })
-	})
+	if emails != nil {
+		tail.AddASN1(tagContext2.Constructed(), func(b *cryptobyte.Builder) {
+			addAttribute(b, oidRecipientEmails, func(b *cryptobyte.Builder) { b.AddBytes(emails) })
+		})
+	}
 	tailBytes, err := tail.Bytes()
 	if err != nil {
 		return nil, fmt.Errorf("writing AuthEnvelopedData: %w", err)
