@@ -16,7 +16,7 @@ func Example(seed uint64) *Catalogue {
 	g := &generator{seed: seed, c: c, a: "nord", b: "sued", placed: map[PlacementID]bool{}}
 	kinds := []string{"BKK", "IKK", "Ersatzkasse"}
 	for i, tree := range []string{"Ahorn", "Birke", "Eiche", "Erle", "Esche", "Fichte", "Kiefer", "Lärche", "Linde am Übungsplatz", "Pappel", "Tanne", "Ulme"} {
-		eight := "109900" + string([]byte{'0' + byte((i+1)/10), '0' + byte((i+1)%10)}) //nolint:gosec // i is below 12
+		eight := "109900" + string([]byte{'0' + byte((i+1)/10), '0' + byte((i+1)%10)})
 		id := KasseID(eight + string('0'+rune(checkDigit(eight))))
 		r := g.rand(id, drawInsured)
 		c.Kassen = append(c.Kassen, Kasse{

@@ -40,7 +40,7 @@ func (c *Catalogue) buildGraph() *graph {
 	n := len(c.Components) + len(c.Placements)
 	g := &graph{
 		c: c, names: make([]string, 0, n), number: make(map[string]int32, n),
-		components: int32(len(c.Components)), //nolint:gosec // an import takes at most MaxRecords
+		components: int32(len(c.Components)),
 		needs:      make([]formula, n), wants: make([]formula, n),
 		hard: make([][]int32, n), soft: make([][]int32, n),
 	}
@@ -60,15 +60,15 @@ func (c *Catalogue) buildGraph() *graph {
 }
 
 func (g *graph) add(name string) {
-	g.number[name] = int32(len(g.names)) //nolint:gosec // as above
+	g.number[name] = int32(len(g.names))
 	g.names = append(g.names, name)
 }
 
 // rest compiles what node i rests on and notes it with those it rests on.
 func (g *graph) rest(i int, needs, wants Formula) {
 	g.needs[i], g.wants[i] = g.compile(needs), g.compile(wants)
-	note(g.hard, &g.needs[i], int32(i)) //nolint:gosec // as above
-	note(g.soft, &g.wants[i], int32(i)) //nolint:gosec // as above
+	note(g.hard, &g.needs[i], int32(i))
+	note(g.soft, &g.wants[i], int32(i))
 }
 
 func (g *graph) compile(f Formula) formula {
@@ -193,7 +193,7 @@ func (g *graph) spread(own map[int32]truth, order []int32) fall {
 	// Wants spread in a second run: what is limited limits what rests on it.
 	for i := range f.full {
 		if f.full[i] = f.works[i]; f.full[i] < yes {
-			queue = append(queue, int32(i)) //nolint:gosec // an import takes at most MaxRecords
+			queue = append(queue, int32(i))
 		}
 	}
 	for len(queue) > 0 {

@@ -219,7 +219,7 @@ type preview struct {
 func (p *preview) nodes() {
 	n := len(p.g.names)
 	p.outcome = make([]Outcome, n)
-	for i := range int32(n) { //nolint:gosec // an import takes at most MaxRecords
+	for i := range int32(n) {
 		o := p.of(i)
 		p.outcome[i] = o
 		if o == Unaffected {

@@ -16,8 +16,7 @@ func (r *reader) yaml(name string, data []byte) []record {
 	file, err := parseYAML(data)
 	if err != nil {
 		line, text := 0, err.Error()
-		var y yaml.Error
-		if errors.As(err, &y) {
+		if y, ok := errors.AsType[yaml.Error](err); ok {
 			text = y.GetMessage()
 			if t := y.GetToken(); t != nil && t.Position != nil {
 				line = t.Position.Line

@@ -206,7 +206,7 @@ func parseHours(s string) (time.Duration, bool) {
 	if h, m, ok := strings.Cut(s, ":"); ok {
 		hours, err1 := strconv.ParseUint(h, 10, 20)
 		minutes, err2 := strconv.ParseUint(m, 10, 8)
-		d := time.Duration(hours)*time.Hour + time.Duration(minutes)*time.Minute //nolint:gosec // both are small: 20 and 8 bits
+		d := time.Duration(hours)*time.Hour + time.Duration(minutes)*time.Minute
 		return d, err1 == nil && err2 == nil && len(m) == 2 && minutes < 60 && d <= maxMTPD
 	}
 	f, err := strconv.ParseFloat(strings.Replace(s, ",", ".", 1), 64)

@@ -20,7 +20,7 @@ func SinglePoints(c *Catalogue) []SinglePoint {
 	g, x := c.graph(), c.index()
 	none := g.spread(nil, nil)
 	var out []SinglePoint
-	for i := range int32(len(g.names)) { //nolint:gosec // an import takes at most MaxRecords
+	for i := range int32(len(g.names)) {
 		if len(g.hard[i]) == 0 {
 			continue
 		}
@@ -57,7 +57,7 @@ func SinglePoints(c *Catalogue) []SinglePoint {
 func Cycles(c *Catalogue) [][]string {
 	g := c.graph()
 	t := tarjan{g: g, index: make([]int32, len(g.names)), low: make([]int32, len(g.names)), on: make([]bool, len(g.names))}
-	for i := range int32(len(g.names)) { //nolint:gosec // an import takes at most MaxRecords
+	for i := range int32(len(g.names)) {
 		if t.index[i] == 0 {
 			t.visit(i)
 		}

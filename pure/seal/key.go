@@ -121,7 +121,7 @@ func ParsePublicKey(b []byte) (*PublicKey, error) {
 	kem, _, _ := suite()
 	k, err := kem.NewPublicKey(body)
 	if err != nil {
-		return nil, fmt.Errorf("reading a public sealing key: %w: %v", ErrFormat, err)
+		return nil, fmt.Errorf("reading a public sealing key: %w: %w", ErrFormat, err)
 	}
 	return newPublic(k), nil
 }
@@ -145,7 +145,7 @@ func ParsePrivateKey(b []byte) (*PrivateKey, error) {
 	kem, _, _ := suite()
 	k, err := kem.NewPrivateKey(body)
 	if err != nil {
-		return nil, fmt.Errorf("reading a private sealing key: %w: %v", ErrFormat, err)
+		return nil, fmt.Errorf("reading a private sealing key: %w: %w", ErrFormat, err)
 	}
 	return newPrivate(k), nil
 }
