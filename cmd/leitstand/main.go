@@ -20,6 +20,7 @@ type cli struct {
 	Version   versionCmd   `cmd:"" help:"Print version, commit and build settings."`
 	Catalogue catalogueCmd `cmd:"" help:"Check, show and preview catalogues of Kassen, services and what they rest on."`
 	Plan      planCmd      `cmd:"" help:"Plan work that competes for people and places."`
+	Eau       eauCmd       `cmd:"" help:"Check, show and measure electronic sick notes (eAU)."`
 
 	ExercisePart exercisePartCmd `cmd:"" hidden:"" help:"Play one party of the outside world for an exercise."`
 }
