@@ -19,6 +19,7 @@ type Engine struct {
 	other    *channel            // every channel no rule names
 
 	routed []*routedRule
+	byRule map[*Rule]*routedRule
 	mu     sync.RWMutex
 	groups map[string]*group // of events that are no Windows events, by source
 	comp   *compiler         // builds those; under mu
@@ -46,6 +47,8 @@ type compiler struct {
 	code  []instr
 	uses  map[string]int // rules that use a literal
 	grams gramCounts
+
+	regexes int32
 }
 
 // test returns the number of a predicate; equal predicates have the same.
@@ -57,7 +60,12 @@ func (c *compiler) test(p *predicate) int32 {
 	id, ok := c.byKey[key]
 	if !ok {
 		id = int32(len(c.tests)) //nolint:gosec // far below 2^31 tests
-		c.tests = append(c.tests, p.compile(c.names))
+		t := p.compile(c.names)
+		if t.kind == testRegex {
+			t.dfa = c.regexes
+			c.regexes++
+		}
+		c.tests = append(c.tests, t)
 		c.byKey[key] = id
 	}
 	c.byPtr[p] = id
@@ -72,7 +80,7 @@ func Compile(set *RuleSet, opt Options) (*Engine, []Problem) {
 		routes = DefaultRoutes()
 	}
 	c := &compiler{names: newNameTable(), byKey: map[string]int32{}, byPtr: map[*predicate]int32{}, sets: map[setKey]int32{}, uses: map[string]int{}, grams: gramCounts{}}
-	e := &Engine{names: c.names, channels: map[string]*channel{}, groups: map[string]*group{}, comp: c}
+	e := &Engine{names: c.names, channels: map[string]*channel{}, groups: map[string]*group{}, comp: c, byRule: map[*Rule]*routedRule{}}
 	var problems []Problem
 	for _, r := range set.Rules {
 		b := &routedRule{rule: r, routes: routes.of(r.Logsource)}
@@ -88,6 +96,7 @@ func Compile(set *RuleSet, opt Options) (*Engine, []Problem) {
 			c.nameRoute(&b.routes[i])
 		}
 		e.routed = append(e.routed, b)
+		e.byRule[r] = b
 	}
 	e.buildWindows()
 	e.groups[""] = e.build(nil, func(b *routedRule) binding { return b.declared(nil) })

@@ -68,6 +68,9 @@ func (p *predicate) witness(e *Event) (value string, present bool) {
 	return value, present
 }
 
+// Applies says whether the event is of the rule's log source.
+func (m *Matcher) Applies(r *Rule, ev *Event) bool { return m.eng.applies(r, ev) }
+
 // Matches answers the rule by definition, without its log source. It is slow;
 // the Engine is fast.
 func (r *Rule) Matches(e *Event) bool {
@@ -90,17 +93,15 @@ func (m *Matcher) Explain(r *Rule, ev *Event) Explanation {
 
 // applies answers by definition whether the event is of the rule's log source.
 func (e *Engine) applies(r *Rule, ev *Event) bool {
-	for _, b := range e.routed {
-		if b.rule != r {
-			continue
-		}
-		var how binding
-		if channel, ok := ev.Get("Channel"); ok && len(ev.Sources) == 0 {
-			how = b.windows(fold(channel), ev.eventID())
-		} else {
-			how = b.declared(ev.Sources)
-		}
-		return len(how.when) > 0 && orOf(how.when...).eval(func(p *predicate) bool { return p.holds(ev) })
+	b := e.byRule[r]
+	if b == nil {
+		return false
 	}
-	return false
+	var how binding
+	if channel, ok := ev.Get("Channel"); ok && len(ev.Sources) == 0 {
+		how = b.windows(fold(channel), ev.eventID())
+	} else {
+		how = b.declared(ev.Sources)
+	}
+	return len(how.when) > 0 && orOf(how.when...).eval(func(p *predicate) bool { return p.holds(ev) })
 }

@@ -14,6 +14,7 @@ type Matcher struct {
 	mark  []uint32 // by rule of the group: epoch in which it became a candidate
 	cands []int32
 	tmp   []byte
+	dfas  []*dfa   // by number of the regular expression
 	chanN []byte   // folded name of the last channel
 	chanG *channel // and its groups
 }
@@ -195,7 +196,7 @@ func (m *Matcher) run(ev *Event, g *group, pc int32) bool {
 		known := memo[in.test]
 		if known>>1 != m.epoch {
 			known = m.epoch << 1
-			if g.tests[in.test].holds(ev) {
+			if g.tests[in.test].holds(m, ev) {
 				known |= 1
 			}
 			memo[in.test] = known
@@ -207,6 +208,17 @@ func (m *Matcher) run(ev *Event, g *group, pc int32) bool {
 		}
 	}
 	return pc == endTrue
+}
+
+// automaton returns this goroutine's automaton for a regular expression.
+func (m *Matcher) automaton(t *test) *dfa {
+	for int(t.dfa) >= len(m.dfas) {
+		m.dfas = append(m.dfas, nil)
+	}
+	if m.dfas[t.dfa] == nil {
+		m.dfas[t.dfa] = newDFA(t.prog)
+	}
+	return m.dfas[t.dfa]
 }
 
 // rename adds the other names of fields.

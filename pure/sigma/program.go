@@ -173,10 +173,9 @@ func (c *compiler) price(f *flat) int {
 			return 50
 		case testWild:
 			return 60
+		case testRegex:
+			return 200
 		case testSlow:
-			if t.p.op == opRegex {
-				return 500
-			}
 			return 40
 		}
 	}

@@ -16,7 +16,8 @@ const (
 	testAny // any value that is not null
 	testAnyOf
 	testWild
-	testSlow // number, regular expression, network, comparison, time
+	testSlow // number, network, comparison, time, odd regular expressions
+	testRegex
 	testExists
 	testNull
 	testRef
@@ -32,6 +33,8 @@ type test struct {
 	lit   []byte
 	set   *litSet // testAnyOf
 	p     *predicate
+	prog  *regexProg // a regular expression that runs as an automaton
+	dfa   int32      // its number among those
 }
 
 // shapeOf says which of the cheap tests a pattern is, and its literal.
@@ -65,13 +68,17 @@ func (p *predicate) compile(names *nameTable) test {
 		t.kind = testNull
 	case opFieldRef:
 		t.kind, t.ref = testRef, names.add(p.text)
-	case opNumber, opRegex, opCIDR, opLess, opLessEq, opGreater, opGreaterEq, opTime:
+	case opRegex:
+		if t.prog = compileRegex(p.re.String()); t.prog != nil {
+			t.kind = testRegex
+		}
+	case opNumber, opCIDR, opLess, opLessEq, opGreater, opGreaterEq, opTime:
 	}
 	return t
 }
 
 // holds carries the test out.
-func (t *test) holds(e *Event) bool {
+func (t *test) holds(m *Matcher, e *Event) bool {
 	switch t.kind {
 	case testExists:
 		return (e.head(t.field) != 0) == t.p.want
@@ -82,11 +89,11 @@ func (t *test) holds(e *Event) bool {
 			}
 		}
 		return true
-	case testExact, testPrefix, testSuffix, testContains, testAny, testAnyOf, testWild, testSlow, testRef:
+	case testExact, testPrefix, testSuffix, testContains, testAny, testAnyOf, testWild, testSlow, testRegex, testRef:
 	}
 	if t.field == 0 {
 		for i := range e.fields {
-			if f := &e.fields[i]; !f.null && t.one(e, f) {
+			if f := &e.fields[i]; !f.null && t.one(m, e, f) {
 				return true
 			}
 		}
@@ -94,7 +101,7 @@ func (t *test) holds(e *Event) bool {
 	}
 	for i := e.head(t.field); i != 0; {
 		f := &e.fields[i-1]
-		if !f.null && t.one(e, f) {
+		if !f.null && t.one(m, e, f) {
 			return true
 		}
 		i = f.next
@@ -103,7 +110,7 @@ func (t *test) holds(e *Event) bool {
 }
 
 // one tests a single value that is not null.
-func (t *test) one(e *Event, f *field) bool {
+func (t *test) one(m *Matcher, e *Event, f *field) bool {
 	var v []byte
 	if t.cased || t.kind == testSlow {
 		v = e.value(f)
@@ -125,6 +132,9 @@ func (t *test) one(e *Event, f *field) bool {
 		return t.set.holds(v)
 	case testWild:
 		return t.p.pat.match(view(v))
+	case testRegex:
+		raw := e.value(f)
+		return t.prog.couldMatch(raw, v) && m.automaton(t).match(raw)
 	case testSlow:
 		if t.p.op == opRegex {
 			return t.p.re.Match(v)
@@ -209,7 +219,7 @@ func (s *litSet) holds(v []byte) bool {
 				return true
 			}
 		}
-	case testAny, testAnyOf, testWild, testSlow, testExists, testNull, testRef:
+	case testAny, testAnyOf, testWild, testSlow, testRegex, testExists, testNull, testRef:
 	}
 	return false
 }

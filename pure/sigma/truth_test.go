@@ -163,7 +163,7 @@ func TestEngineAgreesWithTheDefinition(t *testing.T) {
 	m, ev := eng.NewMatcher(), eng.NewEvent()
 	n := 0
 	eachEvent(t, func(file string, rec *evtx.Record) {
-		if n++; n%23 != 0 {
+		if n++; n%7 != 0 {
 			return
 		}
 		fill(ev, rec)
@@ -172,7 +172,7 @@ func TestEngineAgreesWithTheDefinition(t *testing.T) {
 			got[r.ID] = true
 		}
 		for _, r := range set.Rules {
-			if want := m.Explain(r, ev).Matched; want != got[r.ID] {
+			if want := m.Applies(r, ev) && r.Matches(ev); want != got[r.ID] {
 				t.Errorf("%s record %d rule %s: engine says %v, definition %v", file, rec.ID, r.ID, got[r.ID], want)
 			}
 		}

@@ -92,11 +92,12 @@ func (c *compiler) sightOf(id int32) (witness, bool) {
 		switch t.p.op { //exhaustive:ignore the others show only that the field is there
 		case opNumber:
 			return one(testExact, t.p.text, 0)
-		case opRegex:
-			if lit := c.regexLiteral(t.p.re.String()); lit != "" {
-				return one(testContains, lit, anchorNone)
-			}
 		default:
+		}
+		return c.presence(t)
+	case testRegex:
+		if len(t.prog.need) > 0 {
+			return one(testContains, string(t.prog.need[0]), anchorNone)
 		}
 		return c.presence(t)
 	case testAny, testRef:
@@ -158,21 +159,6 @@ func (c *compiler) rarestPart(p pattern) (string, anchor) {
 		}
 	}
 	return fold(best), anch
-}
-
-// regexLiteral returns a folded text that every match contains, "" when there is none.
-func (c *compiler) regexLiteral(src string) string {
-	re, err := syntax.Parse(src, syntax.Perl)
-	if err != nil {
-		return ""
-	}
-	lit := ""
-	for _, l := range required(re.Simplify(), 0) {
-		if len(l) > len(lit) {
-			lit = l
-		}
-	}
-	return lit
 }
 
 // required collects literals that every match must contain. Only ASCII: other
