@@ -18,7 +18,9 @@ import (
 const (
 	SentBook     = "sent.csv"      // practices: every mail that the mail server took
 	RefusedBook  = "refused.csv"   // practices: every error message of a Kasse
-	ReceivedBook = "received.csv"  // regular systems: every document that reached them
+	ReceivedBook = "received.csv"  // regular systems: every document that they took, once
+	RepeatedBook = "repeated.csv"  // regular systems: documents that they had already, or refused
+	ItemsBook    = "items.csv"     // regular systems: every item that was handed over, once, with its result
 	AskedBook    = "employers.csv" // employers: every request and its answer
 )
 
@@ -214,16 +216,21 @@ func ReadSent(path string) ([]Sent, error) {
 	return all, nil
 }
 
-// ReadReceived reads the regular systems' book.
-func ReadReceived(path string) ([]Received, error) {
-	lines, err := readBook(path, receivedColumns)
-	if err != nil {
-		return nil, err
-	}
-	all := make([]Received, len(lines))
-	for i, l := range lines {
-		if all[i], err = receivedOf(l); err != nil {
-			return nil, fmt.Errorf("reading book %q, line %d: %w", path, i+2, err)
+// ReadReceived reads both books of the regular systems in a directory: what was
+// taken, then what was not because it repeats or was refused.
+func ReadReceived(dir string) ([]Received, error) {
+	var all []Received
+	for _, name := range [...]string{ReceivedBook, RepeatedBook} {
+		lines, err := readBook(filepath.Join(dir, name), receivedColumns)
+		if err != nil {
+			return nil, err
+		}
+		for i, l := range lines {
+			r, err := receivedOf(l)
+			if err != nil {
+				return nil, fmt.Errorf("reading book %q, line %d: %w", name, i+2, err)
+			}
+			all = append(all, r)
 		}
 	}
 	return all, nil

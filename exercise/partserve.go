@@ -33,7 +33,9 @@ func newWorld(ctx context.Context, kind PartKind, config json.RawMessage) (world
 		return startWith(ctx, config, startMail)
 	case PartPractices:
 		return startWith(ctx, config, startPractices)
-	case PartRegular, PartEmployers:
+	case PartRegular:
+		return startWith(ctx, config, startRegular)
+	case PartEmployers:
 	}
 	return nil, fmt.Errorf("there is no part %q: mail, practices, regular and employers exist", kind)
 }

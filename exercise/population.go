@@ -85,7 +85,7 @@ func (p *Population) Person(kasse, number int) Person {
 	r := rand.New(rand.NewPCG(p.seed, uint64(n)|1<<62)) //nolint:gosec // an invented person needs no secret
 	return Person{
 		Kasse:     p.kassen[kasse].IK,
-		KVNR:      kvnr(n),
+		KVNR:      kvnr('X', n), // the letter of test cards
 		Name:      eau.Name{Given: one(r, givenNames[:]), Family: one(r, familyStems[:]) + one(r, familyEnds[:])},
 		BirthDate: fmt.Sprintf("%04d-%02d-%02d", 1958+r.IntN(47), 1+r.IntN(12), 1+r.IntN(28)),
 		Address: eau.Address{
@@ -110,9 +110,8 @@ var (
 
 // kvnr makes an insurance number: a letter, eight digits, a check digit over the
 // number of the letter (two digits) and the digits, weights 1 and 2 in turn,
-// digit sums, mod 10. X is the letter of test cards.
-func kvnr(n int) string {
-	const letter = 'X'
+// digit sums, mod 10.
+func kvnr(letter byte, n int) string {
 	digits := fmt.Sprintf("%02d%08d", letter-'A'+1, n)
 	sum := 0
 	for i := range digits {

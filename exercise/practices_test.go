@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -323,3 +324,5 @@ func TestSharedFilesAre36With21Contents(t *testing.T) {
 		t.Errorf("sent %d files with %d contents, lost %d; want 36, 21, 21", c.Sent, c.Documents, c.Lost)
 	}
 }
+
+func testRand() *rand.Rand { return rand.New(rand.NewPCG(1, 1)) }

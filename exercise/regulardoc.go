@@ -37,3 +37,46 @@ func refusal(ik string, m *kimmail.Message, byMessage bool, at time.Time) (mail 
 	}
 	return mail, to, nil
 }
+
+// mailDocument finds the document in a mail. What cannot be read at all counts
+// as a document of its own, so that it is kept like any other.
+func mailDocument(raw []byte) (m *kimmail.Message, content []byte, id string) {
+	m, err := kimmail.Parse(raw, kimmail.DefaultLimits())
+	if err != nil {
+		id, _ = identify(raw)
+		return nil, raw, id
+	}
+	content = raw
+	if len(m.Documents) > 0 {
+		switch d := &m.Documents[0]; {
+		case d.XML != nil:
+			content = d.XML
+		case d.SignedBytes != nil:
+			content = d.SignedBytes
+		}
+	}
+	id, _ = identify(content)
+	if sub, ok := kimmail.ParseSubject(m.Subject); ok { // what the practice calls it
+		if _, err := eau.Read(content); err != nil {
+			id = sub.ID
+		}
+	}
+	return m, content, id
+}
+
+// faultOf says why a clerk must look at a document; empty when the system can
+// take it by itself. It asks for no more than a regular system needs to file it.
+func faultOf(content []byte) string {
+	doc, err := eau.Read(content)
+	switch {
+	case err != nil:
+		return "nicht lesbar: " + err.Error()
+	case doc.Kind == eau.KindEAU && (doc.Certificate.Until == "" || doc.Identifier == ""):
+		return "Zeitraum oder Kennung fehlt"
+	case doc.Kind == eau.KindStorno && doc.Storno.Cancels == "":
+		return "Storno ohne Bezug"
+	case doc.Kind == eau.KindEAU, doc.Kind == eau.KindStorno:
+		return ""
+	}
+	return "keine eAU"
+}
