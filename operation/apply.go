@@ -395,4 +395,4 @@ func (p *DoorRow) row() ledger.Row {
 
 func (p Trail) row() ledger.Row { return ledger.Row{Table: "trail", Key: p.Subject, Value: p} }
 
-func (p Gateway) row() ledger.Row { return ledger.Row{Table: "gateway", Key: p.Node, Value: p} }
+func (p Gateway) row() ledger.Row { return ledger.Row{Table: "gateway_node", Key: p.Node, Value: p} }

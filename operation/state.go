@@ -52,6 +52,7 @@ type State struct {
 	indicators map[string]forensics.Indicator
 	trails     map[string]Trail
 	gateways   map[string]Gateway
+	stamp      string  // of the store, tells states of the same version apart
 	off        ruleSet // rules switched off; tests only
 }
 
