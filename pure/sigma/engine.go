@@ -29,6 +29,7 @@ type Engine struct {
 type channel struct {
 	byID map[int]*group
 	rest *group // event numbers that no rule names
+	odd  *group // EventID is absent, no number, or several
 }
 
 // routedRule is a rule and the routes it takes.
@@ -49,6 +50,9 @@ type compiler struct {
 	grams gramCounts
 
 	regexes int32
+
+	group     map[sight]int // rules of the group that ask for a sight
+	groupSize int
 }
 
 // test returns the number of a predicate; equal predicates have the same.
@@ -161,10 +165,10 @@ func (e *Engine) buildWindows() {
 		for id := range numbers {
 			ch.byID[id] = e.windowsGroup(name, id)
 		}
-		ch.rest = e.windowsGroup(name, -1)
+		ch.rest, ch.odd = e.windowsGroup(name, otherID), e.windowsGroup(name, oddID)
 		e.channels[name] = ch
 	}
-	e.other = &channel{rest: e.windowsGroup("", -1)}
+	e.other = &channel{rest: e.windowsGroup("", otherID), odd: e.windowsGroup("", oddID)}
 }
 
 // eventIDs collects the numbers a condition compares EventID with.
@@ -183,19 +187,35 @@ func eventIDs(x *expr, into map[int]bool) {
 	})
 }
 
-// windowsGroup builds the group of a channel and number; -1 is any number that
-// no rule names.
+const (
+	otherID = -1 // a number that no rule names
+	oddID   = -2 // not one number
+)
+
+// windowsGroup builds the group of a channel and number.
 func (e *Engine) windowsGroup(name string, id int) *group {
 	known := func(p *predicate) int {
 		switch {
 		case p.field == "EventID" && id >= 0 && p.op != opFieldRef:
 			return truth(p.onlyValue(strconv.Itoa(id)))
+		case p.field == "EventID" && id == otherID && name != "" && p.namesNumber():
+			return 0
 		case p.field == "Channel" && name != "" && p.op != opFieldRef && !p.cased && p.op != opRegex:
 			return truth(p.onlyValue(name))
 		}
 		return -1
 	}
 	return e.build(known, func(b *routedRule) binding { return b.windows(name, id) })
+}
+
+// namesNumber: the test can only hold for one number, which has a group of its own.
+func (p *predicate) namesNumber() bool {
+	text := p.text
+	if p.op == opPattern {
+		text, _ = p.pat.plain()
+	}
+	id, err := strconv.Atoi(text)
+	return (p.op == opNumber || p.op == opPattern) && err == nil && id >= 0
 }
 
 func truth(b bool) int {
@@ -234,7 +254,7 @@ func (e *Engine) build(known func(*predicate) int, bind func(*routedRule) bindin
 	}
 	g := &group{}
 	c.code = nil
-	idx := newIndexBuilder(c)
+	var conds []*flat
 	for _, b := range e.routed {
 		how := bind(b)
 		if len(how.when) == 0 {
@@ -247,19 +267,45 @@ func (e *Engine) build(known func(*predicate) int, bind func(*routedRule) bindin
 		for _, r := range how.fields {
 			g.rename(renaming{c.names.add(r.name), c.names.add(r.from)})
 		}
-		n := int32(len(g.rules)) //nolint:gosec // far below 2^31 rules
 		g.rules = append(g.rules, bound{b.rule, c.generate(c.merge(f), endTrue, endFalse)})
+		conds = append(conds, f)
+	}
+	c.index(g, conds)
+	g.code, g.tests = c.code, c.tests
+	return g
+}
+
+// index chooses the witness of every rule.
+func (c *compiler) index(g *group, conds []*flat) {
+	c.group, c.groupSize = map[sight]int{}, len(conds)
+	for _, f := range conds {
+		c.countSights(f, map[sight]bool{})
+	}
+	idx := newIndexBuilder(c)
+	for n, f := range conds {
 		w, ok := c.witnessOf(f)
 		if !ok {
-			g.always = append(g.always, n)
+			g.always = append(g.always, int32(n)) //nolint:gosec // far below 2^31 rules
 			continue
 		}
 		for _, s := range w.sights {
-			idx.add(s, n)
+			idx.add(s, int32(n)) //nolint:gosec // as above
 		}
 	}
-	g.index, g.code, g.tests = idx.build(), c.code, c.tests
-	return g
+	g.index = idx.build()
+}
+
+// countSights notes which sights a rule asks for.
+func (c *compiler) countSights(f *flat, seen map[sight]bool) {
+	if f.kind == exprPred && !f.neg {
+		if w, ok := c.sightOf(f.test); ok && !seen[w.sights[0]] {
+			seen[w.sights[0]] = true
+			c.group[w.sights[0]]++
+		}
+	}
+	for _, k := range f.kids {
+		c.countSights(k, seen)
+	}
 }
 
 func (g *group) rename(r renaming) {

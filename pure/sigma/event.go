@@ -41,6 +41,7 @@ type field struct {
 	low     uint32 // offset+1 of the folded value
 	lowLen  uint32
 	null    bool
+	high    bool // not only ASCII; known once it is folded
 	copied  bool // made by a route's field names; not part of the log
 }
 
@@ -135,7 +136,7 @@ func (e *Event) value(f *field) []byte { return e.arena[f.off : f.off+f.n] }
 func (e *Event) folded(f *field) []byte {
 	if f.low == 0 {
 		from := len(e.low)
-		e.low = foldInto(e.low, e.value(f))
+		e.low, f.high = foldInto(e.low, e.value(f))
 		f.low, f.lowLen = uint32(from+1), uint32(len(e.low)-from) //nolint:gosec // an event is far below 4 GiB
 		e.low = append(e.low, 0, 0, 0, 0, 0, 0, 0, 0)
 	}

@@ -12,7 +12,8 @@ import (
 func fold(s string) string {
 	for i := 0; i < len(s); i++ {
 		if c := s[i]; c >= utf8.RuneSelf || ('A' <= c && c <= 'Z') {
-			return string(foldInto(make([]byte, 0, len(s)+8), []byte(s)))
+			out, _ := foldInto(make([]byte, 0, len(s)+8), []byte(s))
+			return string(out)
 		}
 	}
 	return s
@@ -24,38 +25,41 @@ const (
 )
 
 // foldInto appends the folded s to dst: eight ASCII bytes at a time, other
-// characters one by one.
-func foldInto(dst, s []byte) []byte {
+// characters one by one. high says that there were such.
+func foldInto(dst, s []byte) (out []byte, high bool) {
 	dst = slices.Grow(dst, len(s)+8)
 	i := 0
-	for i+8 <= len(s) {
-		v := binary.LittleEndian.Uint64(s[i:])
-		if v&highs8 != 0 {
-			break
-		}
-		// A byte is upper case when adding 0x3f sets its high bit and adding 0x25 does not.
-		upper := (v + (0x80-'A')*ones8) &^ (v + (0x7f-'Z')*ones8) & highs8
-		v |= upper >> 2
-		dst = binary.LittleEndian.AppendUint64(dst, v)
-		i += 8
-	}
 	for i < len(s) {
-		c := s[i]
-		if c < utf8.RuneSelf {
-			if 'A' <= c && c <= 'Z' {
-				c += 'a' - 'A'
+		for i+8 <= len(s) {
+			v := binary.LittleEndian.Uint64(s[i:])
+			if v&highs8 != 0 {
+				break
 			}
-			dst = append(dst, c)
-			i++
-			continue
+			// A byte is upper case when adding 0x3f sets its high bit and adding 0x25 does not.
+			upper := (v + (0x80-'A')*ones8) &^ (v + (0x7f-'Z')*ones8) & highs8
+			v |= upper >> 2
+			dst = binary.LittleEndian.AppendUint64(dst, v)
+			i += 8
 		}
-		r, n := utf8.DecodeRune(s[i:])
-		if r == utf8.RuneError && n <= 1 {
-			dst = append(dst, c)
-		} else {
-			dst = utf8.AppendRune(dst, unicode.ToLower(r))
+		for end := min(i+8, len(s)); i < end; {
+			c := s[i]
+			if c < utf8.RuneSelf {
+				if 'A' <= c && c <= 'Z' {
+					c += 'a' - 'A'
+				}
+				dst = append(dst, c)
+				i++
+				continue
+			}
+			high = true
+			r, n := utf8.DecodeRune(s[i:])
+			if r == utf8.RuneError && n <= 1 {
+				dst = append(dst, c)
+			} else {
+				dst = utf8.AppendRune(dst, unicode.ToLower(r))
+			}
+			i += n
 		}
-		i += max(n, 1)
 	}
-	return dst
+	return dst, high
 }

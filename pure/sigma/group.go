@@ -27,6 +27,7 @@ type fieldIndex struct {
 	exact   map[string]int32
 	scan    *scanner
 	present int32     // rules that are candidates as soon as the field is there
+	high    int32     // rules that are candidates when the value is not only ASCII
 	lists   [][]int32 // rules by list number; 0 is empty
 }
 
@@ -70,6 +71,8 @@ func (b *indexBuilder) add(s sight, rule int32) {
 			f.idx.numbers = f.idx.numbers || (s.lit != "" && s.lit[0] >= '0' && s.lit[0] <= '9')
 		case s.kind == testAny:
 			f.idx.present = list
+		case s.kind == testHigh:
+			f.idx.high = list
 		default:
 			f.scan.add(s.lit, s.anch, list)
 		}

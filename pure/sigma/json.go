@@ -124,23 +124,25 @@ func (d *jsonDecoder) object(depth int) bool {
 func (d *jsonDecoder) member(base, depth int) bool {
 	e := d.e
 	off := len(e.arena)
-	if !d.text() {
-		return false
+	name, plain := d.name()
+	if !plain { // escapes, or a broken text
+		if !d.text() {
+			return false
+		}
+		name = e.arena[off:]
 	}
 	if d.next() != ':' {
 		return d.bad("a colon is expected")
 	}
 	d.i++
 	c := d.next()
-	f := field{}
 	if base == 0 && c != '{' && c != '[' {
-		f = e.flat(off)
-		return d.value(f, c, depth)
+		return d.value(e.flat(name, off), c, depth)
 	}
 	if base > 0 {
-		e.path = append(append(e.path[:base], '.'), e.arena[off:]...)
+		e.path = append(append(e.path[:base], '.'), name...)
 	} else {
-		e.path = append(e.path[:0], e.arena[off:]...)
+		e.path = append(e.path[:0], name...)
 	}
 	e.arena = e.arena[:off]
 	if len(e.path) > maxPath {
@@ -156,23 +158,44 @@ func (d *jsonDecoder) member(base, depth int) bool {
 	return ok
 }
 
-// flat makes the field of a name that stands at the end of the arena. A name
-// with dots may be one that Winlogbeat or the like has flattened.
-func (e *Event) flat(off int) field {
-	name := e.arena[off:]
-	id := e.names.lookup(name)
-	if id != 0 && e.names.names[id] == view(name) && !dotted(name) {
+// name returns the text at d.i when it has no escapes, without copying it.
+func (d *jsonDecoder) name() ([]byte, bool) {
+	from := d.i + 1
+	for i := from; i+8 <= len(d.b); i += 8 {
+		v := binary.LittleEndian.Uint64(d.b[i:])
+		q, s := v^('"'*ones8), v^('\\'*ones8)
+		m := ((q - ones8) &^ q & highs8) | ((s - ones8) &^ s & highs8)
+		if m == 0 {
+			continue
+		}
+		i += bits.TrailingZeros64(m) >> 3
+		if d.b[i] != '"' {
+			return nil, false
+		}
+		d.i = i + 1
+		return d.b[from:i], true
+	}
+	return nil, false
+}
+
+// flat makes the field of a name that is not nested; anything behind off in
+// the arena may be overwritten. A name with dots may be one that Winlogbeat or
+// the like has flattened.
+func (e *Event) flat(name []byte, off int) field {
+	id, dots := e.names.find(name)
+	if id != 0 && !dots {
 		e.arena = e.arena[:off]
 		return field{id: id}
 	}
-	if dotted(name) {
+	if dots || dotted(name) {
 		e.path = append(e.path[:0], name...)
 		e.arena = e.arena[:off]
 		f := e.nested()
 		e.path = e.path[:0]
 		return f
 	}
-	return field{id: id, name: uint32(off), nameLen: uint32(len(name))} //nolint:gosec // an event is far below 4 GiB
+	e.arena = append(e.arena[:off], name...)
+	return field{id: e.names.lookup(name), name: uint32(off), nameLen: uint32(len(name))} //nolint:gosec // an event is far below 4 GiB
 }
 
 func dotted(name []byte) bool {

@@ -81,10 +81,12 @@ func (m *Matcher) group(ev *Event) *group {
 			m.chanG = m.eng.other
 		}
 	}
-	if id := ev.eventID(); id >= 0 {
-		if g := m.chanG.byID[id]; g != nil {
-			return g
-		}
+	id := ev.eventID()
+	if id < 0 {
+		return m.chanG.odd
+	}
+	if g := m.chanG.byID[id]; g != nil {
+		return g
 	}
 	return m.chanG.rest
 }
@@ -162,6 +164,9 @@ func (m *Matcher) look(ev *Event, x *fieldIndex) {
 // see looks at one value.
 func (m *Matcher) see(ev *Event, x *fieldIndex, f *field) {
 	v := ev.folded(f)
+	if f.high && x.high != 0 {
+		m.add(x.lists[x.high])
+	}
 	if x.exact != nil {
 		if list := x.exact[string(v)]; list != 0 {
 			m.add(x.lists[list])

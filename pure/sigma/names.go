@@ -24,6 +24,7 @@ type nameTable struct {
 type nameSlot struct {
 	name string
 	id   int32
+	dots bool
 }
 
 func newNameTable() *nameTable {
@@ -60,22 +61,15 @@ func (t *nameTable) place(name string, id int32) {
 	for t.slots[i].id != 0 {
 		i = (i + 1) & uint32(len(t.slots)-1) //nolint:gosec // as above
 	}
-	t.slots[i] = nameSlot{name, id}
+	t.slots[i] = nameSlot{name, id, strings.IndexByte(name, '.') >= 0}
 }
 
 // lookup returns the number of a name as it stands in a log, 0 when no rule
 // names it. Names with blanks are also known without them, as the rules
 // specification asks ("strip all spaces").
 func (t *nameTable) lookup(name []byte) int32 {
-	mask := uint32(len(t.slots) - 1) //nolint:gosec // at most 2^31 slots
-	for i := nameHash(name) & mask; ; i = (i + 1) & mask {
-		s := &t.slots[i]
-		if s.id == 0 {
-			break
-		}
-		if string(name) == s.name {
-			return s.id
-		}
+	if id, _ := t.find(name); id != 0 {
+		return id
 	}
 	for _, c := range name {
 		if c == ' ' {
@@ -83,6 +77,20 @@ func (t *nameTable) lookup(name []byte) int32 {
 		}
 	}
 	return idUnknown
+}
+
+// find looks a name up exactly; dots says that it is known and has dots.
+func (t *nameTable) find(name []byte) (id int32, dots bool) {
+	mask := uint32(len(t.slots) - 1) //nolint:gosec // at most 2^31 slots
+	for i := nameHash(name) & mask; ; i = (i + 1) & mask {
+		s := &t.slots[i]
+		if s.id == 0 {
+			return idUnknown, false
+		}
+		if string(name) == s.name {
+			return s.id, s.dots
+		}
+	}
 }
 
 // nameHash looks at the length and at most 16 bytes.

@@ -140,7 +140,7 @@ func (c *compiler) setTest(kind testKind, field int32, tests []int32) int32 {
 		return id
 	}
 	id := int32(len(c.tests)) //nolint:gosec // far below 2^31 tests
-	c.tests = append(c.tests, test{kind: testAnyOf, field: field, set: newLitSet(kind, lits)})
+	c.tests = append(c.tests, test{kind: testAnyOf, field: field, set: newLitSet(kind, lits, c.grams)})
 	c.sets[key] = id
 	return id
 }
@@ -161,7 +161,7 @@ func (c *compiler) price(f *flat) int {
 	if f.kind == exprPred {
 		t := &c.tests[f.test]
 		switch t.kind {
-		case testExists, testNull, testAny:
+		case testExists, testNull, testAny, testHigh:
 			return 2
 		case testExact, testPrefix, testSuffix:
 			return 5

@@ -89,8 +89,8 @@ func (b *scanBuilder) build() *scanner {
 	if len(b.order) == 0 {
 		return nil
 	}
-	// 16 bits a gram: one place in sixteen is looked at in vain.
-	logBits := min(max(bits.Len(uint(16*len(b.order))), 9), 18)
+	// 32 bits a gram: one place in thirty-two is looked at in vain.
+	logBits := min(max(bits.Len(uint(32*len(b.order))), 9), 18)
 	logSlots := bits.Len(uint(2 * len(b.order)))
 	s := &scanner{
 		filter: make([]uint64, 1<<(logBits-6)), shift: uint(32 - logBits), //nolint:gosec // 9 to 18
@@ -112,14 +112,8 @@ func (b *scanBuilder) build() *scanner {
 
 // scan calls hit for every literal found, perhaps several times.
 func (s *scanner) scan(v []byte, hit func(pay int32)) {
-	filter, shift := s.filter, s.shift
-	for i := 0; i+gramLen <= len(v); i++ {
-		g := binary.LittleEndian.Uint32(v[i:])
-		f := (g * gramMul) >> shift
-		if filter[f>>6]&(1<<(f&63)) == 0 {
-			continue
-		}
-		for _, l := range s.find(g) {
+	for i := s.next(v, 0); i >= 0; i = s.next(v, i+1) {
+		for _, l := range s.find(binary.LittleEndian.Uint32(v[i:])) {
 			if l.fits(v, i) {
 				hit(l.pay)
 			}
@@ -129,20 +123,50 @@ func (s *scanner) scan(v []byte, hit func(pay int32)) {
 
 // any says whether one of the literals occurs.
 func (s *scanner) any(v []byte) bool {
-	filter, shift := s.filter, s.shift
-	for i := 0; i+gramLen <= len(v); i++ {
-		g := binary.LittleEndian.Uint32(v[i:])
-		f := (g * gramMul) >> shift
-		if filter[f>>6]&(1<<(f&63)) == 0 {
-			continue
-		}
-		for _, l := range s.find(g) {
+	for i := s.next(v, 0); i >= 0; i = s.next(v, i+1) {
+		for _, l := range s.find(binary.LittleEndian.Uint32(v[i:])) {
 			if l.fits(v, i) {
 				return true
 			}
 		}
 	}
 	return false
+}
+
+// next returns the next place from i on where the filter says "perhaps", -1 at
+// the end. Four places are looked at with one load and one branch.
+func (s *scanner) next(v []byte, i int) int {
+	filter, shift := s.filter, s.shift&31
+	for ; i+8 <= len(v); i += 4 {
+		x := binary.LittleEndian.Uint64(v[i:])
+		f0 := (uint32(x) * gramMul) >> shift     //nolint:gosec // the low half is meant
+		f1 := (uint32(x>>8) * gramMul) >> shift  //nolint:gosec // as above
+		f2 := (uint32(x>>16) * gramMul) >> shift //nolint:gosec // as above
+		f3 := (uint32(x>>24) * gramMul) >> shift //nolint:gosec // as above
+		h0 := filter[f0>>6] >> (f0 & 63)
+		h1 := filter[f1>>6] >> (f1 & 63)
+		h2 := filter[f2>>6] >> (f2 & 63)
+		h3 := filter[f3>>6] >> (f3 & 63)
+		if (h0|h1|h2|h3)&1 == 0 {
+			continue
+		}
+		switch {
+		case h0&1 != 0:
+			return i
+		case h1&1 != 0:
+			return i + 1
+		case h2&1 != 0:
+			return i + 2
+		}
+		return i + 3
+	}
+	for ; i+gramLen <= len(v); i++ {
+		f := (binary.LittleEndian.Uint32(v[i:]) * gramMul) >> shift
+		if filter[f>>6]>>(f&63)&1 != 0 {
+			return i
+		}
+	}
+	return -1
 }
 
 // find returns the literals filed under a gram.

@@ -15,6 +15,7 @@ const (
 	testContains
 	testAny // any value that is not null
 	testAnyOf
+	testHigh // only as a sight: not only ASCII
 	testWild
 	testSlow // number, network, comparison, time, odd regular expressions
 	testRegex
@@ -89,7 +90,7 @@ func (t *test) holds(m *Matcher, e *Event) bool {
 			}
 		}
 		return true
-	case testExact, testPrefix, testSuffix, testContains, testAny, testAnyOf, testWild, testSlow, testRegex, testRef:
+	case testExact, testPrefix, testSuffix, testContains, testAny, testAnyOf, testHigh, testWild, testSlow, testRegex, testRef:
 	}
 	if t.field == 0 {
 		for i := range e.fields {
@@ -147,7 +148,7 @@ func (t *test) one(m *Matcher, e *Event, f *field) bool {
 			}
 		}
 		return false
-	case testExists, testNull:
+	case testExists, testNull, testHigh:
 	}
 	return false
 }
@@ -160,7 +161,7 @@ type litSet struct {
 	scan  *scanner // contains: when there are enough to be worth a table
 }
 
-func newLitSet(kind testKind, lits []string) *litSet {
+func newLitSet(kind testKind, lits []string, counts gramCounts) *litSet {
 	s := &litSet{kind: kind, lits: lits}
 	switch {
 	case kind == testExact && len(lits) > 4:
@@ -177,7 +178,7 @@ func newLitSet(kind testKind, lits []string) *litSet {
 				short = append(short, l)
 			}
 		}
-		b := newScanBuilder(nil)
+		b := newScanBuilder(counts)
 		for _, l := range long {
 			b.add(l, anchorNone, 0)
 		}
@@ -219,7 +220,7 @@ func (s *litSet) holds(v []byte) bool {
 				return true
 			}
 		}
-	case testAny, testAnyOf, testWild, testSlow, testRegex, testExists, testNull, testRef:
+	case testAny, testAnyOf, testHigh, testWild, testSlow, testRegex, testExists, testNull, testRef:
 	}
 	return false
 }

@@ -12,7 +12,7 @@ import (
 // sight is one such condition: a literal that the index of a field can see.
 type sight struct {
 	field int32
-	kind  testKind // testExact, testContains (with anchor) or testAny: the field is there
+	kind  testKind // testExact, testContains (with anchor), testHigh, or testAny: the field is there
 	lit   string
 	anch  anchor
 }
@@ -65,7 +65,13 @@ func (c *compiler) sightOf(id int32) (witness, bool) {
 	t := &c.tests[id]
 	one := func(kind testKind, lit string, anch anchor) (witness, bool) {
 		if len(lit) < gramLen && kind != testExact {
+			if hasHigh(lit) {
+				return witness{[]sight{{field: t.field, kind: testHigh}}, 0.01}, true
+			}
 			return c.presence(t)
+		}
+		if kind == testContains && hasHigh(lit) && t.field != 0 {
+			return witness{[]sight{{field: t.field, kind: testHigh}}, 0.01}, true
 		}
 		s := sight{t.field, kind, lit, anch}
 		if t.field == 0 && kind == testExact {
@@ -106,9 +112,18 @@ func (c *compiler) sightOf(id int32) (witness, bool) {
 		if t.p.want {
 			return c.presence(t)
 		}
-	case testNull, testAnyOf:
+	case testNull, testAnyOf, testHigh:
 	}
 	return witness{}, false
+}
+
+func hasHigh(lit string) bool {
+	for i := range len(lit) {
+		if lit[i] >= 0x80 {
+			return true
+		}
+	}
+	return false
 }
 
 // presence: the test can only hold where the field is.
@@ -140,7 +155,12 @@ func (c *compiler) odds(s sight) float64 {
 	if s.field == 0 {
 		p *= 3
 	}
-	return p * (1 + 0.5*float64(c.uses[s.lit]))
+	p *= 1 + 0.5*float64(c.uses[s.lit])
+	// What many rules of the group ask for is most likely what all its events have.
+	if n := c.group[s]; n >= 4 {
+		p = max(p, float64(n)/float64(max(c.groupSize, 10)))
+	}
+	return p
 }
 
 // rarestPart takes the longest literal of a wildcard pattern.
