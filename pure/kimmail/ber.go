@@ -84,10 +84,7 @@ func (r *berReader) measureChildren(me, body, length, depth int) (int, error) {
 	if length < 0 {
 		r.changed, end = true, len(r.in)
 	}
-	for {
-		if length >= 0 && pos == end {
-			break
-		}
+	for length < 0 || pos != end {
 		if pos >= end {
 			return 0, malformed("element at %d is cut off", start)
 		}

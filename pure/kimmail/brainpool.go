@@ -221,8 +221,8 @@ func (n *nonceSource) next() limbs {
 }
 
 // encode returns 04 || X || Y on r1.
-func (p *projective) encode() (out [65]byte) {
-	x, y, _ := p.affineR1()
+func (r *projective) encode() (out [65]byte) {
+	x, y, _ := r.affineR1()
 	xb, yb := x.bytes(), y.bytes()
 	out[0] = 4
 	copy(out[1:], xb[:])

@@ -161,10 +161,10 @@ func (x *limbs) bytes() (b [32]byte) {
 	return b
 }
 
-// selectFrom sets z to x where mask is all ones; mask is all ones or zero.
-func (z *limbs) selectFrom(x *limbs, mask uint64) {
-	for i := range z {
-		z[i] ^= mask & (z[i] ^ x[i])
+// selectFrom sets x to y where mask is all ones; mask is all ones or zero.
+func (x *limbs) selectFrom(y *limbs, mask uint64) {
+	for i := range x {
+		x[i] ^= mask & (x[i] ^ y[i])
 	}
 }
 

@@ -133,16 +133,16 @@ func (r *projective) double(p *projective) {
 
 // affineR1 returns the coordinates on r1, out of the domain; ok is false for
 // infinity.
-func (p *projective) affineR1() (x, y limbs, ok bool) {
+func (r *projective) affineR1() (x, y limbs, ok bool) {
 	var inv, ax, ay fe
-	fieldPrime.invert(&inv.v, &p.z.v)
-	ax.mul(&p.x, &inv)
-	ay.mul(&p.y, &inv)
+	fieldPrime.invert(&inv.v, &r.z.v)
+	ax.mul(&r.x, &inv)
+	ay.mul(&r.y, &inv)
 	ax.mul(&ax, &backZ2)
 	ay.mul(&ay, &backZ3)
 	fieldPrime.leave(&x, &ax.v)
 	fieldPrime.leave(&y, &ay.v)
-	return x, y, !p.z.v.isZero()
+	return x, y, !r.z.v.isZero()
 }
 
 // pointTable holds 0·P to 15·P.

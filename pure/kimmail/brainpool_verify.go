@@ -121,20 +121,20 @@ func naf(k limbs, width uint) (digits [nafDigits]int8) {
 			continue
 		}
 		if window>>(width-1) == 1 {
-			digits[i] = int8(int64(window) - int64(mask) - 1) //nolint:gosec // width is at most 8
+			digits[i] = int8(int64(window) - int64(mask) - 1)
 			carry = 1
 		} else {
-			digits[i] = int8(window) //nolint:gosec // below 2^7
+			digits[i] = int8(window)
 			carry = 0
 		}
-		i += int(width) //nolint:gosec // a constant below 9
+		i += int(width)
 	}
 	return digits
 }
 
 // bitsAt returns n bits of k from bit i on.
 func bitsAt(k *limbs, i int, n uint) uint64 {
-	word, shift := i/64, uint(i%64) //nolint:gosec // i is not negative
+	word, shift := i/64, uint(i%64)
 	if word > 3 {
 		return 0
 	}

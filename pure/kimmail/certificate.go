@@ -62,7 +62,6 @@ func ParseCertificate(der []byte) (*Certificate, error) {
 	if !tbsElement.ReadASN1(&tbs, asn1.SEQUENCE) || !tbs.SkipOptionalASN1(tagContext0.Constructed()) {
 		return nil, malformed("certificate body")
 	}
-	c.tbs = c.tbs[:len(c.tbs):len(c.tbs)]
 	return c, c.readBody(tbs)
 }
 

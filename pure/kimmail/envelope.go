@@ -143,7 +143,7 @@ func joinOctets(info *cryptobyte.String) ([]byte, error) {
 // open decrypts with the first entry that the keys answer for. The errors: ErrNoKey
 // if there is none, ErrMalformed for a wrong format, anything else from the keys.
 func (e *envelope) open(keys Decrypter) ([]byte, error) {
-	var failure error = ErrNoKey
+	failure := ErrNoKey
 	for i := range e.recipients {
 		key, err := keys.OpenTransportKey(&e.recipients[i])
 		if errors.Is(err, ErrNoKey) {

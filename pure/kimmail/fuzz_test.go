@@ -43,8 +43,7 @@ func FuzzMail(f *testing.F) {
 		}
 		o, err := m.Open(opt)
 		if err != nil {
-			var open *OpenError
-			if !errors.As(err, &open) {
+			if _, ok := errors.AsType[*OpenError](err); !ok {
 				checkKind(t, err)
 			}
 			return

@@ -38,9 +38,14 @@ func DefaultLimits() Limits {
 func (l Limits) withDefaults() Limits {
 	d := DefaultLimits()
 	for _, f := range []struct{ have, def *int }{
-		{&l.MailBytes, &d.MailBytes}, {&l.HeaderBytes, &d.HeaderBytes}, {&l.FieldBytes, &d.FieldBytes},
-		{&l.Fields, &d.Fields}, {&l.Depth, &d.Depth}, {&l.Parts, &d.Parts},
-		{&l.ASN1Depth, &d.ASN1Depth}, {&l.ASN1Nodes, &d.ASN1Nodes},
+		{&l.MailBytes, &d.MailBytes},
+		{&l.HeaderBytes, &d.HeaderBytes},
+		{&l.FieldBytes, &d.FieldBytes},
+		{&l.Fields, &d.Fields},
+		{&l.Depth, &d.Depth},
+		{&l.Parts, &d.Parts},
+		{&l.ASN1Depth, &d.ASN1Depth},
+		{&l.ASN1Nodes, &d.ASN1Nodes},
 	} {
 		if *f.have <= 0 {
 			*f.have = *f.def

@@ -165,8 +165,10 @@ func TestEveryManipulationIsNoticed(t *testing.T) {
 		"signer without an anchor":      {hostile{signer: stranger}, []Fault{FaultChain}},
 		"recipient left out":            {hostile{emails: one}, []Fault{FaultRecipients}},
 		"recipients not signed":         {hostile{noEmail: true}, []Fault{FaultRecipients}},
-		"sender not among recipients": {hostile{mail: replaceBytes("<praxis@arzt.kim.telematik-test>", "<chef@arzt.kim.telematik-test>"),
-			outer: replace("<praxis@arzt.kim.telematik-test>", "<chef@arzt.kim.telematik-test>")}, []Fault{FaultSender}},
+		"sender not among recipients": {hostile{
+			mail:  replaceBytes("<praxis@arzt.kim.telematik-test>", "<chef@arzt.kim.telematik-test>"),
+			outer: replace("<praxis@arzt.kim.telematik-test>", "<chef@arzt.kim.telematik-test>"),
+		}, []Fault{FaultSender}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o, err := parse(t, w.sealHostile(t, c.hostile)).Open(w.options(t))

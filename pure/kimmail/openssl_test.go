@@ -140,8 +140,10 @@ func TestWeAcceptOpenSSLsSignatures(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			o := &openssl{t: t, dir: o.dir}
 			id := o.identity("signer", c.gen...)
-			o.run(append([]string{"cms", "-sign", "-cades", "-nodetach", "-binary", "-md", "sha256", "-in", "content", "-signer", "signer.crt",
-				"-inkey", "signer.key", "-outform", "DER", "-out", "out.der"}, c.args...)...)
+			o.run(append([]string{
+				"cms", "-sign", "-cades", "-nodetach", "-binary", "-md", "sha256", "-in", "content", "-signer", "signer.crt",
+				"-inkey", "signer.key", "-outform", "DER", "-out", "out.der",
+			}, c.args...)...)
 			out := o.read("out.der")
 			if ber := bytes.HasPrefix(out, []byte{0x30, 0x80}); ber != strings.Contains(name, "BER") {
 				t.Fatalf("OpenSSL wrote % x", out[:8])
@@ -183,8 +185,10 @@ func TestOpenSSLOpensOurRSAEnvelopeAndWeItsOwn(t *testing.T) {
 	}
 	o.write("plain", plain)
 	for name, args := range map[string][]string{"DER": nil, "BER": {"-stream", "-indef"}} {
-		o.run(append([]string{"cms", "-encrypt", "-binary", "-aes-256-gcm", "-in", "plain", "-outform", "DER", "-out", "theirs.der",
-			"-recip", "kasse.crt", "-keyopt", "rsa_padding_mode:oaep", "-keyopt", "rsa_oaep_md:sha256", "-keyopt", "rsa_mgf1_md:sha256"}, args...)...)
+		o.run(append([]string{
+			"cms", "-encrypt", "-binary", "-aes-256-gcm", "-in", "plain", "-outform", "DER", "-out", "theirs.der",
+			"-recip", "kasse.crt", "-keyopt", "rsa_padding_mode:oaep", "-keyopt", "rsa_oaep_md:sha256", "-keyopt", "rsa_mgf1_md:sha256",
+		}, args...)...)
 		env, err := readEnvelope(o.read("theirs.der"), DefaultLimits())
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
@@ -244,7 +248,11 @@ func TestOpenSSLUnwrapsOurTransportKeyStepByStep(t *testing.T) {
 	if want := strings.ToUpper(hex.EncodeToString(c.t)); !strings.HasPrefix(mac, want) {
 		t.Errorf("MAC %s, ours is %s", mac, want)
 	}
-	got, err := UnwrapECIES(pair.Key.(*BrainpoolPrivateKey), wrapped)
+	ours, ok := pair.Key.(*BrainpoolPrivateKey)
+	if !ok {
+		t.Fatalf("key %T", pair.Key)
+	}
+	got, err := UnwrapECIES(ours, wrapped)
 	if err != nil || !bytes.Equal(got, key) {
 		t.Errorf("we unwrap %x, %v", got, err)
 	}

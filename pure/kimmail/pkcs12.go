@@ -389,7 +389,7 @@ func hmacHash(oid string) (func() hash.Hash, bool) {
 func bmpPassword(password string) []byte {
 	out := make([]byte, 0, 2*len(password)+2)
 	for _, c := range utf16.Encode([]rune(password)) {
-		out = append(out, byte(c>>8), byte(c)) //nolint:gosec // splitting a word
+		out = append(out, byte(c>>8), byte(c))
 	}
 	return append(out, 0, 0)
 }
@@ -421,7 +421,7 @@ func pkcs12KDF(newHash func() hash.Hash, password, salt []byte, iterations int, 
 			carry := uint(1)
 			for k := v - 1; k >= 0; k-- {
 				carry += uint(in[j+k]) + uint(b[k])
-				in[j+k] = byte(carry) //nolint:gosec // the low byte is meant
+				in[j+k] = byte(carry)
 				carry >>= 8
 			}
 		}

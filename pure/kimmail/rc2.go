@@ -59,7 +59,7 @@ func (c *rc2) Decrypt(dst, src []byte) {
 	mash()
 	mix(5)
 	for i := range r {
-		dst[2*i], dst[2*i+1] = byte(r[i]), byte(r[i]>>8) //nolint:gosec // splitting a word
+		dst[2*i], dst[2*i+1] = byte(r[i]), byte(r[i]>>8)
 	}
 }
 
