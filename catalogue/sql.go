@@ -43,10 +43,16 @@ type Change struct {
 	Reason string
 }
 
-// Save makes c the newest version, with one ledger entry in the same
+// Save makes c the newest version, as SaveVersion does.
+func Save(ctx context.Context, tx *db.Tx, at time.Time, actor string, c *Catalogue) error {
+	_, err := SaveVersion(ctx, tx, c, Change{At: at, Actor: actor})
+	return err
+}
+
+// SaveVersion makes c the newest version, with one ledger entry in the same
 // transaction. It refuses what Validate refuses. Saving what holds already
 // changes nothing and gives the present version.
-func Save(ctx context.Context, tx *db.Tx, c *Catalogue, by Change) (Version, error) {
+func SaveVersion(ctx context.Context, tx *db.Tx, c *Catalogue, by Change) (Version, error) {
 	if err := c.Validate(); err != nil {
 		return Version{}, fmt.Errorf("saving the catalogue: %w", err)
 	}

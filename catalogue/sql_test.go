@@ -28,7 +28,7 @@ func openRoom(t *testing.T, p db.Place) *db.DB {
 func save(t *testing.T, d *db.DB, c *catalogue.Catalogue, by catalogue.Change) (v catalogue.Version, err error) {
 	t.Helper()
 	err = d.Write(t.Context(), func(ctx context.Context, tx *db.Tx) error {
-		v, err = catalogue.Save(ctx, tx, c, by)
+		v, err = catalogue.SaveVersion(ctx, tx, c, by)
 		return err
 	})
 	return v, err

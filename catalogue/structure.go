@@ -18,29 +18,32 @@ type SinglePoint struct {
 // every placement that something rests on.
 func SinglePoints(c *Catalogue) []SinglePoint {
 	g, x := c.graph(), c.index()
-	none := g.spread(nil, nil)
+	p := newPricer(g, g.spread(nil, nil))
 	var out []SinglePoint
 	for i := range int32(len(g.names)) {
 		if len(g.hard[i]) == 0 {
 			continue
 		}
-		p := preview{g: g, before: none, after: g.spread(map[int32]truth{i: no}, []int32{i})}
+		own := int32(-1)
+		if i >= g.components {
+			own = p.cellOf[i-g.components]
+		}
 		s := SinglePoint{Node: g.names[i]}
-		kassen, cells := map[KasseID]bool{}, map[cellKey]bool{}
-		for j := g.components; int(j) < len(g.names); j++ {
-			q := &c.Placements[j-g.components]
-			k := cellKey{q.Kasse, q.Service}
-			if j == i || p.after.works[j] > no || cells[k] || p.ofCell(nil, x.ofCell[k]) != Stopped {
-				continue
+		kassen := map[KasseID]bool{}
+		p.gone(i)
+		p.stopped(func(cell int32) {
+			if cell == own {
+				return
 			}
-			cells[k] = true
 			s.Stopped++
-			if kasse := x.kassen[string(q.Kasse)]; kasse != nil && !kassen[q.Kasse] {
-				kassen[q.Kasse] = true
+			id := p.cells[cell].kasse
+			if kasse := x.kassen[string(id)]; kasse != nil && !kassen[id] {
+				kassen[id] = true
 				s.Kassen++
 				s.Insured += kasse.Insured
 			}
-		}
+		})
+		p.undo()
 		if s.Stopped > 0 {
 			out = append(out, s)
 		}
