@@ -27,8 +27,8 @@ func stdKey(k *BrainpoolPrivateKey) *ecdsa.PrivateKey {
 	b := k.public.encoded
 	std := new(ecdsa.PrivateKey)
 	std.Curve = brainpool.P256r1()
-	std.X = new(big.Int).SetBytes(b[1:33]) //nolint:staticcheck // the only way to this curve
+	std.X = new(big.Int).SetBytes(b[1:33])
 	std.Y = new(big.Int).SetBytes(b[33:])
-	std.D = new(big.Int).SetBytes(k.Bytes())
+	std.D = new(big.Int).SetBytes(k.Bytes()) //nolint:staticcheck // the only way to this curve
 	return std
 }
