@@ -141,11 +141,7 @@ func (b *builder) try(i, t int32, w *work) (start, finish int32) {
 // after is the first slot from t on that the links to a task allow.
 func (b *builder) after(i, t int32, w *work) int32 {
 	for _, l := range b.m.in[i] {
-		from := b.finish[l.other]
-		if l.kind == StartStart || l.kind == StartFinish {
-			from = b.start[l.other]
-		}
-		from += l.min
+		from := l.from(b.start, b.finish) + l.min
 		if l.kind == FinishFinish || l.kind == StartFinish {
 			from = w.startFor(from)
 		}
@@ -160,17 +156,7 @@ func (b *builder) putOff() bool {
 	again := false
 	for i := range b.m.in {
 		for _, l := range b.m.in[i] {
-			if !l.bounded || b.m.p.Tasks[l.other].Fixed {
-				continue
-			}
-			from, to := b.finish[l.other], b.start[i]
-			if l.kind == StartStart || l.kind == StartFinish {
-				from = b.start[l.other]
-			}
-			if l.kind == FinishFinish || l.kind == StartFinish {
-				to = b.finish[i]
-			}
-			if late := to - from - l.max; late > 0 {
+			if late := l.excess(b.start, b.finish, i); late > 0 && !b.m.p.Tasks[l.other].Fixed {
 				b.delay[l.other] = max(b.delay[l.other], b.start[l.other]+late)
 				again = true
 			}

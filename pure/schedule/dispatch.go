@@ -182,7 +182,7 @@ func (b *builder) enqueue(i int32) {
 // wait for its outcome.
 func (b *builder) ended(i int32) {
 	q := &b.queue
-	if q.luck != nil && q.luck.testOf[i] >= 0 && b.m.p.Tasks[i].FixedUntil == 0 {
+	if q.luck != nil && q.luck.testOf[i] >= 0 && !b.m.p.Tasks[i].Fixed {
 		q.soon.push(event{b.finish[i], endTest, q.luck.testOf[i], math.MinInt64})
 		return
 	}

@@ -149,25 +149,30 @@ func (j *judge) late(start, finish []int32) int64 {
 	}
 	for i := range j.m.in {
 		for _, l := range j.m.in[i] {
-			if l.bounded {
-				from, to := l.ends(start, finish, int32(i)) //nolint:gosec // G115: fewer than MaxTasks
-				sum += int64(max(0, to-from-l.max))
-			}
+			sum += int64(l.excess(start, finish, i))
 		}
 	}
 	return sum
 }
 
-// ends are the two moments that an incoming link of task i ties.
-func (l *tie) ends(start, finish []int32, i int32) (from, to int32) {
-	from, to = finish[l.other], start[i]
+// from is the moment that a link is measured from.
+func (l *tie) from(start, finish []int32) int32 {
 	if l.kind == StartStart || l.kind == StartFinish {
-		from = start[l.other]
+		return start[l.other]
 	}
+	return finish[l.other]
+}
+
+// excess is by how much a maximal lag to task i is exceeded.
+func (l *tie) excess(start, finish []int32, i int) int32 {
+	if !l.bounded {
+		return 0
+	}
+	to := start[i]
 	if l.kind == FinishFinish || l.kind == StartFinish {
 		to = finish[i]
 	}
-	return from, to
+	return max(0, to-l.from(start, finish)-l.max)
 }
 
 // loss is the weighted loss of all cells; afterwards lost holds it by group.

@@ -33,7 +33,6 @@ type flock struct {
 	stack  []int32
 	seen   []bool
 	stop   bool
-	futile bool
 }
 
 // bird is one member: keys and genes as they are to be inherited.
@@ -81,10 +80,17 @@ func (f *flock) passes() int64 {
 
 func (f *flock) limit(schedules int64) { f.budget = schedules }
 
+// hopeless is after how many schedules that run past the horizon the search for a
+// first one ends.
+const hopeless = 2_000
+
 func (f *flock) done() bool {
 	f.stop = f.stop || f.ctx.Err() != nil
 	v := f.best.value
-	return f.stop || f.futile || v.broken == 0 && v.over == 0 && v.goal <= f.bound
+	if v == worstValue {
+		return f.stop || f.passes() >= hopeless
+	}
+	return f.stop || v.broken == 0 && v.over == 0 && v.goal <= f.bound
 }
 
 // over says that the budget is used up or nothing is left to do.
@@ -175,9 +181,6 @@ func (f *flock) epoch(size, number int) {
 			f.justify(&d)
 		}
 		f.birds = append(f.birds, d)
-	}
-	if number == 0 && f.best.hash == 0 && !f.over() {
-		f.futile = true // no rule finds room for all tasks
 	}
 	for !f.over() {
 		f.breed()

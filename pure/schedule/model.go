@@ -188,6 +188,18 @@ func (w *work) end(t int32) int32 {
 	return r.slot[k] + 1
 }
 
+// between counts the slots that work goes on from one slot to another.
+func (w *work) between(from, to int) int32 {
+	if to <= from {
+		return 0
+	}
+	if w.roster == nil {
+		return int32(to - from) //nolint:gosec // G115: at most MaxHorizon
+	}
+	last := len(w.roster.index) - 1
+	return w.roster.index[min(to, last)] - w.roster.index[min(from, last)]
+}
+
 // take takes the claims of work from start to finish off a profile.
 func (w *work) take(m *model, profile []int32, start, finish int32) {
 	finish = min(finish, m.slots)

@@ -283,7 +283,12 @@ func (p *Problem) validateCells() error {
 }
 
 func (p *Problem) validateLoops() error {
+	tests := map[int]bool{}
 	for i, l := range p.Loops {
+		if tests[l.Test] {
+			return fmt.Errorf("%w: loop %d: task %d is the test of another loop too", ErrProblem, i, l.Test)
+		}
+		tests[l.Test] = true
 		inside := false
 		for _, t := range l.Body {
 			if t < 0 || t >= len(p.Tasks) {

@@ -1,0 +1,246 @@
+package schedule
+
+import (
+	"fmt"
+	"math"
+	"runtime"
+	"slices"
+	"sync"
+)
+
+// ForecastOptions say how a forecast is made. Zero Runs mean 2,000.
+type ForecastOptions struct {
+	Runs int
+	Seed uint64
+	// Now is the slot up to which the past is known: pinned tasks that have ended
+	// by then are facts, those under way have lasted until now at least.
+	Now int
+	// Workers is the number of goroutines; 0: GOMAXPROCS. It does not change the result.
+	Workers int
+}
+
+// Span is when something ends: in half of the runs, and in nine of ten, by then.
+type Span struct{ P50, P90 int }
+
+// Forecast is what came out of many runs of a plan.
+type Forecast struct {
+	Runs     int
+	Tasks    []Span // per task: its last end, rounds of loops included
+	Groups   []GroupSpan
+	Cells    []Span // per cell: when it reaches the highest of its levels
+	Makespan Span
+	// Unfinished is in how many runs something was not done before the horizon;
+	// there it counts as ending at the horizon.
+	Unfinished int
+}
+
+// GroupSpan is when the last task of a group ends.
+type GroupSpan struct {
+	Group string
+	Span  Span
+}
+
+const mostRuns = 100_000
+
+// Simulate runs a plan many times with drawn durations and failing tests. In each
+// run tasks start as soon as what they need is there; where they compete, the plan's
+// order decides. Nothing is known before it happens: there is no waiting for a
+// better moment, and maximal lags and deadlines move nothing.
+func Simulate(p *Problem, plan *Plan, o ForecastOptions) (*Forecast, error) {
+	if err := p.Validate(); err != nil {
+		return nil, err
+	}
+	if _, err := Check(p, plan.Start, plan.Mode); err != nil {
+		return nil, err
+	}
+	if o.Runs == 0 {
+		o.Runs = 2000
+	}
+	if o.Runs < 1 || o.Runs > mostRuns || o.Runs > math.MaxInt32/len(p.Tasks) {
+		return nil, fmt.Errorf("%w: %d runs of %d tasks", ErrProblem, o.Runs, len(p.Tasks))
+	}
+	open := underWay(p, o.Now)
+	s := &simulation{m: newModel(open), o: o, plan: plan, key: ranks(p, plan)}
+	s.least = make([]int32, len(p.Tasks))
+	for i := range p.Tasks {
+		if p.Tasks[i].Fixed && !open.Tasks[i].Fixed {
+			s.key[i] = -1 // it is under way: nobody takes its place
+			s.least[i] = s.m.work[i][p.Tasks[i].FixedMode].between(p.Tasks[i].FixedAt, o.Now) + 1
+		}
+	}
+	s.run()
+	return s.forecast(), nil
+}
+
+// underWay is the problem as the forecast sees it: tasks that are pinned but have
+// not ended are open again at their end.
+func underWay(p *Problem, now int) *Problem {
+	q := *p
+	q.Horizon = p.slots()
+	if p.Horizon == 0 {
+		q.Horizon = min(MaxHorizon, 3*q.Horizon)
+	}
+	q.Tasks = slices.Clone(p.Tasks)
+	open := make([]bool, len(p.Tasks))
+	for i := range q.Tasks {
+		t := &q.Tasks[i]
+		if !t.Fixed || t.FixedUntil > 0 && t.FixedUntil <= now {
+			continue
+		}
+		open[i] = true
+		m := t.Modes[t.FixedMode]
+		if t.FixedUntil > 0 && m.Duration > 0 { // somebody knows better than the mode
+			expected := t.FixedUntil - t.FixedAt
+			m.Low, m.High = m.Low*expected/m.Duration, (m.High*expected+m.Duration-1)/m.Duration
+			m.Duration = expected
+		}
+		t.Modes = slices.Clone(t.Modes)
+		t.Modes[t.FixedMode] = m
+		t.Fixed, t.Release = false, t.FixedAt
+	}
+	q.Links = nil
+	for _, l := range p.Links {
+		if !open[l.To] {
+			l.Bounded = false
+			q.Links = append(q.Links, l)
+		}
+	}
+	return &q
+}
+
+// ranks orders tasks by their start in the plan, then as links want it.
+func ranks(p *Problem, plan *Plan) []int64 {
+	order, _ := topological(len(p.Tasks), p.Links)
+	key := make([]int64, len(p.Tasks))
+	for rank, i := range order {
+		key[i] = int64(plan.Start[i])<<32 | int64(rank)
+	}
+	return key
+}
+
+type simulation struct {
+	m      *model
+	o      ForecastOptions
+	plan   *Plan
+	key    []int64
+	least  []int32
+	finish [][]int32 // per task, per run
+	failed []bool    // per run
+}
+
+// run does all runs; each draws from a seed of its own, so that the number of
+// workers changes nothing.
+func (s *simulation) run() {
+	s.finish = make([][]int32, s.m.n)
+	all := make([]int32, s.m.n*s.o.Runs)
+	for i := range s.finish {
+		s.finish[i], all = all[:s.o.Runs:s.o.Runs], all[s.o.Runs:]
+	}
+	s.failed = make([]bool, s.o.Runs)
+	n := s.o.Workers
+	if n <= 0 {
+		n = runtime.GOMAXPROCS(0)
+	}
+	var wg sync.WaitGroup
+	for k := range n {
+		wg.Go(func() { s.work(k, n) })
+	}
+	wg.Wait()
+}
+
+// work does every n-th run.
+func (s *simulation) work(first, n int) {
+	b := newBuilder(s.m)
+	b.work = make([][]work, s.m.n)
+	for i := range b.work {
+		b.work[i] = slices.Clone(s.m.work[i])
+	}
+	gene := make([]int32, s.m.n)
+	for i, mode := range s.plan.Mode {
+		gene[i] = int32(mode) //nolint:gosec // G115: a mode
+	}
+	luck := newLuck(s.m.p)
+	luck.least = s.least
+	for run := first; run < s.o.Runs; run += n {
+		luck.begin(b, s.o.Seed+uint64(run)*workerSeed) //nolint:gosec // G115: not negative
+		s.failed[run] = !b.dispatch(s.key, gene, luck)
+		for i := range s.finish {
+			s.finish[i][run] = b.finish[i]
+			if s.failed[run] && b.queue.todo[i] {
+				s.finish[i][run] = s.m.slots
+			}
+		}
+	}
+}
+
+func (s *simulation) forecast() *Forecast {
+	f := &Forecast{Runs: s.o.Runs}
+	for _, failed := range s.failed {
+		if failed {
+			f.Unfinished++
+		}
+	}
+	groups := map[string][]int32{}
+	last := make([]int32, s.o.Runs)
+	for i := range s.finish {
+		latest(last, s.finish[i])
+		if g := s.m.p.Tasks[i].Group; g != "" {
+			if groups[g] == nil {
+				groups[g] = make([]int32, s.o.Runs)
+			}
+			latest(groups[g], s.finish[i])
+		}
+	}
+	f.Makespan = span(last)
+	for g, ends := range groups {
+		f.Groups = append(f.Groups, GroupSpan{g, span(ends)})
+	}
+	slices.SortFunc(f.Groups, func(a, b GroupSpan) int {
+		if a.Group < b.Group {
+			return -1
+		}
+		return 1
+	})
+	for k := range s.m.p.Cells {
+		f.Cells = append(f.Cells, span(s.cell(&s.m.p.Cells[k])))
+	}
+	for i := range s.finish {
+		f.Tasks = append(f.Tasks, span(s.finish[i]))
+	}
+	return f
+}
+
+// cell is when a cell reaches the highest of its levels, per run; 0 if it has it
+// from the start.
+func (s *simulation) cell(c *Cell) []int32 {
+	ends := make([]int32, s.o.Runs)
+	highest := c.Initial
+	for _, l := range c.Levels {
+		highest = max(highest, l.Reached)
+	}
+	if highest <= c.Initial {
+		return ends
+	}
+	for run := range ends {
+		ends[run] = math.MaxInt32
+		for _, l := range c.Levels {
+			if l.Reached >= highest {
+				ends[run] = min(ends[run], s.finish[l.Task][run])
+			}
+		}
+	}
+	return ends
+}
+
+func latest(into, ends []int32) {
+	for run, t := range ends {
+		into[run] = max(into[run], t)
+	}
+}
+
+// span reads the percentiles off ends, which it sorts.
+func span(ends []int32) Span {
+	slices.Sort(ends)
+	at := func(percent int) int { return int(ends[(len(ends)*percent+99)/100-1]) }
+	return Span{at(50), at(90)}
+}
