@@ -192,3 +192,18 @@ func (j *Journal) unseal(o Opener, id, commitment string, sealed []byte) ([]byte
 	}
 	return content, nil
 }
+
+// SealNote closes something small that belongs to the journal but is no item,
+// such as a letter. The purpose binds it to its place.
+func (j *Journal) SealNote(purpose string, plain []byte) ([]byte, error) {
+	return j.public.Seal(plain, j.aad(purpose))
+}
+
+// OpenNote opens what SealNote closed; ErrLocked while nobody has unlocked the room.
+func (j *Journal) OpenNote(ctx context.Context, purpose string, sealed []byte) ([]byte, error) {
+	o, err := j.Opener(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return o.Open(sealed, j.aad(purpose))
+}

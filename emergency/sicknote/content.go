@@ -1,0 +1,34 @@
+package sicknote
+
+import (
+	"context"
+	"time"
+
+	"leitstand/emergency"
+	"leitstand/pure/kimmail"
+)
+
+// Describe is for [emergency.Handover]: the regular system gets the document as
+// the practice attached it, byte for byte, or the whole mail when there is none.
+// Attributes say what else it must know; they travel with the content only.
+func (in *Intake) Describe(keys kimmail.Decrypter) func(context.Context, emergency.Item, []byte) (emergency.Content, error) {
+	return func(_ context.Context, it emergency.Item, body []byte) (emergency.Content, error) {
+		if it.Media != "message/rfc822" {
+			return emergency.Content{Media: it.Media, Body: body}, nil
+		}
+		r := in.reader.read(body, keys, it.Received)
+		c := emergency.Content{Media: it.Media, Body: body, Attributes: map[string]string{"fetched": it.Received.Format(time.RFC3339)}}
+		if r.document != nil {
+			c.Media, c.Body = r.media, r.document
+		}
+		for name, value := range map[string]string{"document": r.id, "cancels": r.cancels, "message_id": r.messageID, "payer": r.payer} {
+			if value != "" {
+				c.Attributes[name] = value
+			}
+		}
+		if r.marked && r.test {
+			c.Attributes["test"] = "true"
+		}
+		return c, nil
+	}
+}
