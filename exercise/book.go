@@ -179,6 +179,18 @@ func syncDir(dir string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
+// writeDurably makes a file that does not exist yet.
+func writeDurably(path string, content []byte) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) //nolint:gosec // below the directory of the exercise
+	if err != nil {
+		return err
+	}
+	if _, err := f.Write(content); err != nil {
+		return errors.Join(err, f.Close())
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
+
 func (s *Sent) fields() []string {
 	return []string{s.ID, s.SHA256, s.Kasse, s.Time.Format(time.RFC3339), s.MessageID, s.Note}
 }

@@ -196,7 +196,7 @@ func TestPOP3FollowsRFC1939(t *testing.T) {
 	if err := sendOne(s.smtpAddr, user, testMail(1, 10)); err != nil {
 		t.Fatal(err)
 	}
-	again, err := openMaildrop(s.drops[user].dir, startMark())
+	again, err := openMaildrop(s.drops[user].dir, startMark(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -380,17 +380,17 @@ func flow(tb testing.TB, s *mailServer, drops []string, content []byte) int {
 	var wg sync.WaitGroup
 	for w := range connections {
 		wg.Go(func() {
-			c, err := smtp.Dial(s.smtpAddr)
+			c, err := dialSMTP(tb.Context(), s.smtpAddr, "test")
 			if err != nil {
 				tb.Error(err)
 				return
 			}
+			defer c.close()
 			for range each {
-				if err := c.SendMail("", []string{drops[w%len(drops)]}, bytes.NewReader(content)); err != nil {
+				if _, err := c.send("", drops[w%len(drops)], content); err != nil {
 					tb.Error(err)
 				}
 			}
-			_ = c.Quit()
 		})
 	}
 	for _, d := range drops {
@@ -407,6 +407,44 @@ func flow(tb testing.TB, s *mailServer, drops []string, content []byte) int {
 	}
 	wg.Wait()
 	return connections * each
+}
+
+// TestOurOwnSMTPClientIsUnderstood sends what is awkward: dots, no line end at the
+// end, recipients that are refused, then goes on over the same connection.
+func TestOurOwnSMTPClientIsUnderstood(t *testing.T) {
+	s := mailHere(t, testMailConfig(t.TempDir()))
+	c, err := dialSMTP(t.Context(), s.smtpAddr, "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.close()
+	from, to := practiceAddress(1), KasseAddress(testIK)
+	mails := []string{".\r\n..\r\n.a\r\n\r\n.", "Subject: a\r\n\r\n", "x", ""}
+	for _, m := range mails {
+		for _, bad := range [][2]string{{"a@b.example", to}, {from, "a@b.example"}} {
+			var refusal *smtpRefusal
+			if _, err := c.send(bad[0], bad[1], []byte(m)); !errors.As(err, &refusal) || refusal.Code != 550 || refusal.temporary() {
+				t.Fatalf("mail from %s to %s: %v", bad[0], bad[1], err)
+			}
+		}
+		if unsure, err := c.send(from, to, []byte(m)); err != nil || unsure {
+			t.Fatal(err)
+		}
+	}
+	got, err := fetchAll(t.Context(), s.pop3.Addr().String(), to)
+	if err != nil || len(got) != len(mails) {
+		t.Fatalf("%d mails, %v", len(got), err)
+	}
+	for i, raw := range got {
+		_, body, _ := bytes.Cut(raw, []byte(exerciseHeader))
+		want := mails[i]
+		if !strings.HasSuffix(want, "\r\n") {
+			want += "\r\n"
+		}
+		if string(body) != want {
+			t.Errorf("sent %q, got %q", mails[i], body)
+		}
+	}
 }
 
 func TestTheMailFlowExceeds500MailsASecond(t *testing.T) {

@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// A maildrop lies in a directory like a Maildir: mails are written in tmp and
-// moved to new when they are whole and durable. The name of a mail is
+// A maildrop lies in a directory like a Maildir: a mail is written elsewhere on
+// the same file system, and moved to new when it is whole and durable. Its name is
 //
 //	<number>-<start of the server>,S=<octets>
 //
@@ -34,7 +34,8 @@ func (m *mail) file() string { return m.uid + ",S=" + strconv.FormatInt(m.size, 
 
 // maildrop is one mailbox. Deliveries and one session run at the same time.
 type maildrop struct {
-	dir string
+	dir  string
+	pool *filePool
 
 	mu     sync.Mutex
 	start  string // random per start of the server
@@ -43,26 +44,15 @@ type maildrop struct {
 	locked bool
 }
 
-func openMaildrop(dir, start string) (*maildrop, error) {
-	d := &maildrop{dir: dir, start: start}
-	for _, sub := range [...]string{"tmp", "new"} {
-		if err := os.MkdirAll(filepath.Join(dir, sub), 0o700); err != nil {
-			return nil, fmt.Errorf("opening maildrop: %w", err)
-		}
+func openMaildrop(dir, start string, pool *filePool) (*maildrop, error) {
+	d := &maildrop{dir: dir, pool: pool, start: start}
+	if err := os.MkdirAll(filepath.Join(dir, "new"), 0o700); err != nil {
+		return nil, fmt.Errorf("opening maildrop: %w", err)
 	}
-	if err := errors.Join(syncDir(dir), syncDir(filepath.Dir(dir)), d.clearTmp(), d.readNew()); err != nil {
+	if err := errors.Join(syncDir(dir), syncDir(filepath.Dir(dir)), d.readNew()); err != nil {
 		return nil, fmt.Errorf("opening maildrop %q: %w", dir, err)
 	}
 	return d, nil
-}
-
-// clearTmp removes mails that were cut off before they were acknowledged.
-func (d *maildrop) clearTmp() error {
-	torn, err := os.ReadDir(filepath.Join(d.dir, "tmp"))
-	for _, e := range torn {
-		err = errors.Join(err, os.Remove(filepath.Join(d.dir, "tmp", e.Name())))
-	}
-	return err
 }
 
 func (d *maildrop) readNew() error {
@@ -92,11 +82,13 @@ func (d *maildrop) deliver(content []byte) error {
 	d.next++
 	d.mu.Unlock()
 
-	tmp := filepath.Join(d.dir, "tmp", m.uid)
-	if err := writeDurably(tmp, content); err != nil {
-		return errors.Join(fmt.Errorf("storing mail: %w", err), os.Remove(tmp))
+	path := d.pool.take()
+	err := d.pool.write(path, content)
+	if err == nil {
+		err = os.Rename(path, d.path(&m))
 	}
-	if err := os.Rename(tmp, d.path(&m)); err != nil {
+	if err != nil {
+		d.pool.giveBack(path)
 		return fmt.Errorf("storing mail: %w", err)
 	}
 	if err := syncDir(filepath.Join(d.dir, "new")); err != nil {
@@ -111,17 +103,6 @@ func (d *maildrop) deliver(content []byte) error {
 }
 
 func (d *maildrop) path(m *mail) string { return filepath.Join(d.dir, "new", m.file()) }
-
-func writeDurably(path string, content []byte) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) //nolint:gosec // below the directory of the exercise
-	if err != nil {
-		return err
-	}
-	if _, err := f.Write(content); err != nil {
-		return errors.Join(err, f.Close())
-	}
-	return errors.Join(f.Sync(), f.Close())
-}
 
 // lock begins a session: it returns the mails of this moment, or errBusy.
 func (d *maildrop) lock() ([]mail, error) {
@@ -156,14 +137,23 @@ func (d *maildrop) remove(gone []mail) error {
 	}
 	removed := make(map[string]bool, len(gone))
 	var failed error
+	var freed []string
 	for i := range gone {
-		if err := os.Remove(d.path(&gone[i])); err != nil {
+		path, err := d.pool.collect(d.path(&gone[i]))
+		if err != nil {
 			failed = errors.Join(failed, err)
 			continue
 		}
 		removed[gone[i].uid] = true
+		if path != "" {
+			freed = append(freed, path)
+		}
 	}
-	failed = errors.Join(failed, syncDir(filepath.Join(d.dir, "new")))
+	if err := syncDir(filepath.Join(d.dir, "new")); err != nil {
+		failed = errors.Join(failed, err)
+	} else {
+		d.pool.giveBack(freed...)
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.mails = slices.DeleteFunc(d.mails, func(m mail) bool { return removed[m.uid] })

@@ -19,7 +19,7 @@ import (
 
 // MailConfig configures the mail server.
 type MailConfig struct {
-	// Dir is where the maildrops lie, one directory each.
+	// Dir is where the maildrops lie, one directory each, all on one file system.
 	Dir string `json:"dir"`
 	// SMTP and POP3 are loopback addresses; empty means any free port.
 	SMTP string `json:"smtp,omitempty"`
@@ -82,12 +82,16 @@ func startMail(ctx context.Context, c MailConfig) (*mailServer, error) {
 		faults: make(map[string]*MailFault), conns: make(map[net.Conn]bool),
 	}
 	start := startMark()
+	pool, err := openPool(filepath.Join(c.Dir, "pool"), start)
+	if err != nil {
+		return nil, err
+	}
 	for _, name := range c.Maildrops {
 		name = strings.ToLower(name)
 		if !inExercise(name) && !inExercise("any@"+name) || strings.ContainsAny(name, "/\\ \r\n") {
 			return nil, fmt.Errorf("maildrop %q does not lie under %s", name, MailDomain)
 		}
-		drop, err := openMaildrop(filepath.Join(c.Dir, name), start)
+		drop, err := openMaildrop(filepath.Join(c.Dir, name), start, pool)
 		if err != nil {
 			return nil, err
 		}

@@ -1,13 +1,10 @@
 package exercise
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"sync"
-
-	"github.com/emersion/go-smtp"
 )
 
 // postOffice keeps SMTP connections to the mail server open and sends on all at once.
@@ -21,8 +18,11 @@ type postLine struct {
 	addr string
 
 	mu     sync.Mutex // guards client against hangUp
-	client *smtp.Client
+	client *smtpClient
 }
+
+// loopbackLiteral is what a client without a name says in EHLO (RFC 5321 §4.1.3).
+const loopbackLiteral = "127.0.0.1"
 
 // job is one mail for a connection; make is called when its turn has come.
 type job struct {
@@ -96,13 +96,13 @@ func (l *postLine) deliver(ctx context.Context, o *outgoing, r *sendResult) (boo
 		if err != nil {
 			return false, nil //nolint:nilerr // no connection: the mail waits
 		}
-		unsure, err := transmit(client, o)
+		unsure, err := client.send(o.from, o.to, o.mail)
 		if err == nil {
 			return true, nil
 		}
-		var answer *smtp.SMTPError
+		var answer *smtpRefusal
 		switch {
-		case errors.As(err, &answer) && !answer.Temporary():
+		case errors.As(err, &answer) && !answer.temporary():
 			return false, fmt.Errorf("the mail server refuses document %q: %w", o.id, err)
 		case errors.As(err, &answer):
 			return false, nil // not now: the mail waits
@@ -115,53 +115,27 @@ func (l *postLine) deliver(ctx context.Context, o *outgoing, r *sendResult) (boo
 	return false, nil
 }
 
-// transmit sends one mail. unsure is true when the answer to the whole mail got lost.
-func transmit(c *smtp.Client, o *outgoing) (unsure bool, err error) {
-	if err := c.Mail(o.from, nil); err != nil {
-		return false, err
-	}
-	if err := c.Rcpt(o.to, nil); err != nil {
-		return false, err
-	}
-	w, err := c.Data()
-	if err != nil {
-		return false, err
-	}
-	if _, err := bytes.NewReader(o.mail).WriteTo(w); err != nil {
-		return false, err
-	}
-	if err := w.Close(); err != nil {
-		return true, err
-	}
-	return false, nil
-}
-
-func (l *postLine) connect(ctx context.Context) (*smtp.Client, error) {
+func (l *postLine) connect(ctx context.Context) (*smtpClient, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	if l.client != nil {
-		return l.client, nil
+	if l.client == nil {
+		c, err := dialSMTP(ctx, l.addr, "["+loopbackLiteral+"]")
+		if err != nil {
+			return nil, err
+		}
+		l.client = c
 	}
-	conn, err := dialLoopback(ctx, l.addr)
-	if err != nil {
-		return nil, err
-	}
-	c := smtp.NewClient(conn)
-	if err := c.Hello("praxen." + MailDomain); err != nil {
-		return nil, errors.Join(err, c.Close())
-	}
-	l.client = c
-	return c, nil
+	return l.client, nil
 }
 
 func (l *postLine) hangUp() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.client != nil {
-		_ = l.client.Close() // broken, or no longer needed: nothing is under way
+		l.client.close()
 		l.client = nil
 	}
 }
