@@ -24,7 +24,7 @@ func distinctValid(tb testing.TB) [][]byte {
 		}
 	}
 	if !hasCorpus() {
-		b, err := eau.Write(sample())
+		b, err := eau.Write(eau.SampleCertificate())
 		if err != nil {
 			tb.Fatal(err)
 		}
@@ -88,7 +88,7 @@ func BenchmarkTokenise(b *testing.B) {
 
 func BenchmarkWrite(b *testing.B) {
 	b.ReportAllocs()
-	c := sample()
+	c := eau.SampleCertificate()
 	for b.Loop() {
 		if _, err := eau.Write(c); err != nil {
 			b.Fatal(err)

@@ -68,7 +68,7 @@ func (t *tree) kind(root int32) Kind {
 	switch {
 	case t.nodes[root].flags&(inXHTML|inOther) != 0:
 		return KindUnknown
-	case t.nodes[root].name == "OperationOutcome" && profile == "KBV_PR_EAU_health_insurance_Practitioner":
+	case t.nodes[root].name == "OperationOutcome":
 		return KindError
 	case t.nodes[root].name != "Bundle":
 		return KindUnknown

@@ -50,7 +50,7 @@ func walkCorpus(tb testing.TB, dir string, f func(name string, b []byte)) {
 }
 
 func TestReadGivesBackWhatWriteWasGiven(t *testing.T) {
-	want := sample()
+	want := eau.SampleCertificate()
 	b, err := eau.Write(want)
 	if err != nil {
 		t.Fatal(err)

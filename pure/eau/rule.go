@@ -72,13 +72,15 @@ type codeSet struct {
 	any  map[string]string // by code alone, for elements without a code system
 }
 
-// has reports whether the set contains a code on a day; an empty system asks
-// for the code alone.
+// has reports whether the set contains a code on a day.
 func (s *codeSet) has(c code, day string) bool {
 	from, ok := s.from[c]
-	if c.system == "" {
-		from, ok = s.any[c.code]
-	}
+	return ok && (from == "" || day >= from)
+}
+
+// hasCode asks for the code alone.
+func (s *codeSet) hasCode(c, day string) bool {
+	from, ok := s.any[c]
 	return ok && (from == "" || day >= from)
 }
 

@@ -376,6 +376,9 @@ func (c *compiler) finish(r *rule) error {
 	if r.prim == 0 && len(r.kids) == 0 && !r.resource && r.typ != "-" && r.typ != "Extension" {
 		return fmt.Errorf("type %q of %s is not defined", r.typ, r.name)
 	}
+	if r.fixesCode() {
+		r.codes = nil // the fixed code says more than the table
+	}
 	r.slots = len(r.kids)
 	for _, k := range r.kids {
 		if k.typ == "-" {
@@ -396,4 +399,18 @@ func (c *compiler) finish(r *rule) error {
 		return fmt.Errorf("%s has more than %d children and slices", r.name, maxSlots)
 	}
 	return nil
+}
+
+// fixesCode reports whether a CodeableConcept has exactly one coding with a fixed code.
+func (r *rule) fixesCode() bool {
+	for _, k := range r.kids {
+		if r.typ == "CodeableConcept" && k.name == "coding" && k.min == 1 && k.max == 1 {
+			for _, c := range k.kids {
+				if c.name == "code" && c.isFixed {
+					return true
+				}
+			}
+		}
+	}
+	return false
 }

@@ -63,9 +63,6 @@ func (c *checker) element(n int32, r *rule) {
 		if nd.flags&hasValue != 0 {
 			c.report("attribute", SeverityError, "Das Attribut „value“ ist an diesem Element nicht zulässig.")
 		}
-		if nd.first == 0 {
-			c.report("ele-1", SeverityError, "Das Element ist leer.")
-		}
 	}
 	if nd.flags&hasURL != 0 && r.typ != "Extension" {
 		c.report("attribute", SeverityError, "Das Attribut „url“ ist an diesem Element nicht zulässig.")
@@ -73,7 +70,9 @@ func (c *checker) element(n int32, r *rule) {
 	if nd.flags&hasText != 0 {
 		c.report("text", SeverityError, "Das Element enthält Text zwischen den Tags.")
 	}
-	c.children(n, r)
+	if !c.children(n, r) && r.prim == 0 && nd.first == 0 {
+		c.report("ele-1", SeverityError, "Das Element ist leer.")
+	}
 	c.content(n, r)
 	for _, inv := range r.inv {
 		if !c.ev.holds(inv.expr, n) {
@@ -86,10 +85,10 @@ func (c *checker) element(n int32, r *rule) {
 // primitive checks the value itself.
 func (c *checker) primitive(nd *node, r *rule) {
 	if nd.flags&hasValue == 0 {
-		if nd.first == 0 {
+		switch {
+		case nd.first == 0:
 			c.report("ele-1", SeverityError, "Das Element hat weder Wert noch Erweiterung.")
-		}
-		if r.isFixed {
+		case r.isFixed:
 			c.report("fixed", SeverityError, "Der Wert muss „"+r.fixed+"“ sein.")
 		}
 		return
@@ -107,7 +106,7 @@ func (c *checker) primitive(nd *node, r *rule) {
 	if r.maxLen > 0 && len(v) > r.maxLen && utf8.RuneCountInString(v) > r.maxLen {
 		c.report("length", SeverityError, "Der Wert ist länger als "+strconv.Itoa(r.maxLen)+" Zeichen.")
 	}
-	if r.codes != nil && !r.isFixed && !r.codes.has(code{code: v}, c.day) {
+	if r.codes != nil && !r.isFixed && !r.codes.hasCode(v, c.day) {
 		c.binding(r)
 	}
 }
@@ -140,29 +139,33 @@ func (c *checker) content(n int32, r *rule) {
 func (c *checker) coded(n int32, r *rule) {
 	t := &c.tree
 	if r.typ == "Coding" {
-		if !r.codes.has(t.codeOf(n), c.day) {
+		if cd := t.codeOf(n); cd.readable() && !r.codes.has(cd, c.day) {
 			c.binding(r)
 		}
 		return
 	}
-	first := t.child(n, "coding")
-	for k := first; k != 0; k = t.again(k) {
-		if r.codes.has(t.codeOf(k), c.day) {
+	readable := false
+	for k := t.child(n, "coding"); k != 0; k = t.again(k) {
+		cd := t.codeOf(k)
+		if r.codes.has(cd, c.day) {
 			return
 		}
+		readable = readable || cd.readable()
 	}
-	if first != 0 {
+	if readable {
 		c.binding(r)
 	}
 }
 
-// codeOf reads a Coding. Without a code system there is no code.
+// readable reports whether there is a code to look up; where there is none, or
+// one without the form of a code, that has been said already.
+func (c code) readable() bool {
+	return primURI.valid(c.system) && primCode.valid(c.code)
+}
+
+// codeOf reads a Coding.
 func (t *tree) codeOf(n int32) code {
-	system := t.nodes[t.child(n, "system")].value
-	if system == "" {
-		return code{system: "-"}
-	}
-	return code{system, t.nodes[t.child(n, "code")].value}
+	return code{t.nodes[t.child(n, "system")].value, t.nodes[t.child(n, "code")].value}
 }
 
 // hasCode reports whether a CodeableConcept contains a code.
@@ -175,8 +178,9 @@ func (t *tree) hasCode(n int32, want code) bool {
 	return false
 }
 
-// children checks names, order and numbers, and walks down.
-func (c *checker) children(n int32, r *rule) {
+// children checks names, order and numbers, and walks down. It reports whether
+// a child that must be there is missing.
+func (c *checker) children(n int32, r *rule) (missing bool) {
 	var seen counts
 	at := 0
 	t := &c.tree
@@ -194,13 +198,16 @@ func (c *checker) children(n int32, r *rule) {
 		if i < at {
 			c.reportAt(ch, "order", SeverityError, "Das Element steht nicht an seinem Platz in der Reihenfolge.")
 		}
-		at = max(at, i)
+		at = i
 		seen[i]++
 		c.child(ch, r.kids[i], int(seen[i]), &seen)
 	}
 	for i, k := range r.kids {
-		c.numbers(n, k, int(seen[i]), &seen)
+		if c.numbers(n, k, int(seen[i]), &seen) {
+			missing = true
+		}
 	}
+	return missing
 }
 
 // kidIndex finds a name, first from where the last one was found.
@@ -298,20 +305,23 @@ func (c *checker) below(ch int32, k *rule) {
 	}
 }
 
-// numbers checks the least numbers of a child and its slices.
-func (c *checker) numbers(n int32, k *rule, got int, seen *counts) {
-	if got < k.min {
-		c.missing(n, k, "min", "Das Element „"+k.name+"“ "+lacking(got)+" ("+cardinality(k.min, k.max)+" verlangt).")
-		return
-	}
+// numbers checks the least numbers of a child and its slices, and reports
+// whether one is missing.
+func (c *checker) numbers(n int32, k *rule, got int, seen *counts) (missing bool) {
 	for _, s := range k.slices {
 		if int(seen[s.slot]) < s.rule.min {
+			missing = true
 			c.missing(n, k, "slice-min", "„"+k.name+"“ der Art „"+s.name+"“ "+lacking(int(seen[s.slot]))+" ("+cardinality(s.rule.min, s.rule.max)+" verlangt).")
 		}
+	}
+	if got < k.min && !missing { // else it is said what is missing
+		missing = true
+		c.missing(n, k, "min", "Das Element „"+k.name+"“ "+lacking(got)+" ("+cardinality(k.min, k.max)+" verlangt).")
 	}
 	if k.has != "" && got > 0 {
 		c.claims(n, k)
 	}
+	return missing
 }
 
 func lacking(got int) string {
@@ -337,7 +347,7 @@ func (c *checker) claims(n int32, k *rule) {
 		switch v := t.nodes[ch].value; {
 		case v == k.has:
 			hits++
-		case !c.knownProfile(v):
+		case primCanonical.valid(v) && !c.knownProfile(v):
 			c.reportAt(ch, "profile", SeverityError, "Das Profil ist hier nicht bekannt.")
 		}
 	}

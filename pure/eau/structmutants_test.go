@@ -1,0 +1,399 @@
+package eau
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// mutant is a document that breaks one rule of the tables.
+type mutant struct {
+	rule string // what it breaks: kind and the place in the profile, without indices
+	want string // the finding: key and path
+	doc  []byte
+}
+
+// structure makes a mutant for every rule about elements that a document
+// touches: it walks the document beside the rules as the checker does.
+type structure struct {
+	*mutator
+	c    *checker
+	out  []mutant
+	seen map[string]bool
+}
+
+func structuralMutants(tb testing.TB, name string, b []byte, seen map[string]bool) []mutant {
+	tb.Helper()
+	s := &structure{mutator: newMutator(tb, b), c: &checker{}, seen: seen}
+	if err := s.c.tree.scan(b); err != nil {
+		tb.Fatal(err)
+	}
+	s.c.set, s.c.day = rules121(), "2026-11-20"
+	root := s.tree.nodes[0].first
+	p := s.c.set.profiles[rootProfile(s.tree.kind(root))]
+	s.c.links.index(&s.c.tree, root)
+	s.walk(root, p.root, p.name)
+	_ = name
+	return s.out
+}
+
+// add keeps a mutant unless the same rule was broken before: a rule that two
+// fixtures touch needs one.
+func (s *structure) add(kind, place, want string, cuts ...cut) {
+	rule := kind + " " + place
+	if s.seen[rule] {
+		return
+	}
+	s.seen[rule] = true
+	s.out = append(s.out, mutant{rule: rule, want: want, doc: s.apply(cuts...)})
+}
+
+func (s *structure) walk(n int32, r *rule, place string) {
+	s.c.stack = append(s.c.stack, frame{n, r})
+	defer func() { s.c.stack = s.c.stack[:len(s.c.stack)-1] }()
+	path := s.c.path(n)
+	if r.prim != 0 {
+		s.primitive(n, r, place, path)
+	} else {
+		s.complex(n, r, place, path)
+	}
+	s.outline(n, r, place, path)
+	seen := map[*rule][]int32{}
+	for ch := s.tree.nodes[n].first; ch != 0; ch = s.tree.nodes[ch].next {
+		i := kidIndex(r.kids, 0, s.tree.nodes[ch].name)
+		k := r.kids[i]
+		seen[k] = append(seen[k], ch)
+	}
+	for _, k := range r.kids {
+		s.numbers(n, k, seen[k], place+"."+k.name, path)
+		for _, ch := range seen[k] {
+			s.below(ch, k, place)
+		}
+	}
+}
+
+func (s *structure) below(ch int32, k *rule, place string) {
+	place += "." + k.name
+	if k.sliced {
+		if sl := s.c.match(ch, k); sl != nil {
+			place += ":" + sl.name
+			k = sl.rule
+		}
+	}
+	switch {
+	case k.prim == primXHTML: // see TestNarrativesAreChecked
+		return
+	case !k.resource:
+		s.walk(ch, k, place)
+		return
+	}
+	res := s.tree.nodes[ch].first
+	name, _ := s.tree.profile(res)
+	s.c.stack = append(s.c.stack, frame{ch, k})
+	s.walk(res, s.c.set.profiles[name].root, name)
+	s.c.stack = s.c.stack[:len(s.c.stack)-1]
+}
+
+// numbers breaks cardinalities and slices of one child.
+func (s *structure) numbers(n int32, k *rule, have []int32, place, path string) {
+	child := path + "." + fhirName(k.name, false)
+	asked := slices.ContainsFunc(k.slices, func(sl *slice) bool { return sl.rule.min > 0 }) // then the kind is missing
+	if k.min > 0 && !asked {
+		var cuts []cut
+		for _, ch := range have[min(k.min, len(have))-1:] {
+			cuts = append(cuts, s.remove(ch))
+		}
+		s.add("min", place, "min "+child, cuts...)
+	}
+	if len(have) == 0 {
+		return
+	}
+	last := have[len(have)-1]
+	if k.max >= 0 {
+		s.add("max", place, "max "+s.nth(last, k.max), s.repeat(last, k.max+1-len(have)))
+	}
+	if k.has != "" {
+		s.add("has", place, "fixed "+child, s.set(last, k.has+".0"))
+		s.add("has", place+" twice", "fixed "+child, s.repeat(last, 1))
+		s.add("has", place+" and another", "profile "+s.c.path(last), s.repeat(last, 1), s.set(last, kbvSD+"KBV_PR_ERP_Bundle|1.2"))
+	}
+	for _, sl := range k.slices {
+		s.slice(k, sl, have, place+":"+sl.name, child)
+	}
+	if k.closed {
+		s.closed(k, last, place)
+	}
+	_ = n
+}
+
+// nth is the path of a repetition that is not there yet.
+func (s *structure) nth(n int32, i int) string {
+	path := s.c.path(n)
+	if strings.HasSuffix(path, "]") {
+		path = path[:strings.LastIndexByte(path, '[')]
+	}
+	return fmt.Sprintf("%s[%d]", path, i)
+}
+
+func (s *structure) slice(k *rule, sl *slice, have []int32, place, child string) {
+	var mine []int32
+	for _, ch := range have {
+		if s.c.match(ch, k) == sl {
+			mine = append(mine, ch)
+		}
+	}
+	if len(mine) == 0 {
+		return
+	}
+	if sl.rule.min > 0 {
+		var cuts []cut
+		for _, ch := range mine {
+			cuts = append(cuts, s.remove(ch))
+		}
+		s.add("slice-min", place, "slice-min "+child, cuts...)
+	}
+	if sl.rule.max >= 0 {
+		last := mine[len(mine)-1]
+		at := -1
+		for i, ch := range have {
+			if ch == last {
+				at = i
+			}
+		}
+		s.add("slice-max", place, "slice-max "+s.nth(last, at+sl.rule.max+1-len(mine)), s.repeat(last, sl.rule.max+1-len(mine)))
+	}
+}
+
+// closed makes one more element that is in no slice.
+func (s *structure) closed(k *rule, last int32, place string) {
+	sl := s.c.match(last, k)
+	if sl == nil {
+		return
+	}
+	want := "slice " + s.c.path(last)
+	for _, cd := range sl.when {
+		switch cd.kind {
+		case condURL:
+			s.add("closed", place, want, s.attr(last, "url", kbvSD+"KBV_EX_Unbekannt"))
+		case condValue:
+			at, _ := s.tree.only(last, cd.path)
+			s.add("closed", place, want, s.set(at, "anders"))
+		case condPattern:
+			at, _ := s.tree.only(last, cd.path)
+			s.add("closed", place, want, s.set(s.tree.child(s.tree.child(at, "coding"), "code"), "anders"))
+		case condProfile:
+			s.add("closed", place, "slice "+s.nth(last, len(s.c.links.entries)),
+				cut{int(s.tree.nodes[last].end), int(s.tree.nodes[last].end), strangerEntry})
+		case condExists, condAbsent:
+		}
+	}
+}
+
+// strangerEntry is an entry that no profile of an eAU knows.
+const strangerEntry = `<entry><fullUrl value="http://praxis.invalid/fhir/Basic/b1"/><resource><Basic><id value="b1"/></Basic></resource></entry>`
+
+// outline breaks what every element must keep to: names, order, attributes, text.
+func (s *structure) outline(n int32, r *rule, place, path string) {
+	nd := &s.tree.nodes[n]
+	if nd.first != 0 {
+		for _, d := range r.denied {
+			name := d
+			if _, ok := r.choice(d); ok {
+				name = d + "String"
+			}
+			if name == "extension" {
+				s.add("excluded", place+"."+d, "excluded "+path+".extension[0]",
+					s.first(n, `<extension url="`+hl7SD+`data-absent-reason"><valueCode value="unknown"/></extension>`))
+				continue
+			}
+			want := path + "." + fhirName(name, true)
+			s.add("excluded", place+"."+d, "excluded "+want, s.last(n, "<"+name+` value="x"/>`))
+		}
+		s.add("unknown", place, "unknown "+path+".unbekannt", s.last(n, `<unbekannt value="x"/>`))
+		s.add("text", place, "text "+path, s.last(n, "Text"))
+		s.add("namespace", place, "namespace "+path+".fremd", s.last(n, `<fremd xmlns="urn:fremd"/>`))
+		if second := nd.last; second != nd.first && s.tree.nodes[second].name != s.tree.nodes[nd.first].name {
+			s.order(n, place)
+		}
+	}
+	tag := int(nd.pos) + len(nd.name) + 1
+	s.add("attribute", place, "attribute "+path, cut{tag, tag, ` fremd="x"`})
+}
+
+// order moves the last child to the front, one that stands alone.
+func (s *structure) order(n int32, place string) {
+	last := s.tree.nodes[n].last
+	first := s.tree.nodes[n].first
+	if s.tree.nodes[first].name == "extension" || s.tree.nodes[last].name == "extension" {
+		return
+	}
+	// The first one then stands behind its place.
+	s.add("order", place, "order "+s.c.path(first), s.remove(last), s.first(n, s.text(last)))
+}
+
+// choice reports whether a denied name is a choice of types.
+func (r *rule) choice(name string) (string, bool) {
+	switch name {
+	case "onset", "abatement", "quantity", "occurrence", "asNeeded", "deceased", "multipleBirth", "value":
+		return name, r.name != "Coverage"
+	}
+	return "", false
+}
+
+func (s *structure) complex(n int32, r *rule, place, path string) {
+	nd := &s.tree.nodes[n]
+	asks := slices.ContainsFunc(r.kids, func(k *rule) bool { return k.min > 0 }) // else that is what is missing
+	if nd.up != 0 && !asks && nd.name != "extension" && s.tree.nodes[nd.up].name != "resource" {
+		s.add("empty", place, "ele-1 "+path, s.replace(n, "<"+nd.name+"/>"))
+	}
+	if r.codes != nil && !r.advice {
+		code := s.tree.child(n, "code")
+		if r.typ == "CodeableConcept" {
+			code = s.tree.child(s.tree.child(n, "coding"), "code")
+		}
+		s.add("binding", place, "binding "+path, s.set(code, "ungueltig"))
+	}
+	if r.pattern != (code{}) {
+		s.add("pattern", place, "pattern "+path, s.set(s.tree.child(s.tree.child(n, "coding"), "code"), "anders"))
+	}
+	if r.targets == nil {
+		return
+	}
+	ref := s.tree.child(n, "reference")
+	if ref == 0 {
+		return
+	}
+	s.add("reference", place, "reference "+s.childPath(n, ref), s.set(ref, s.tree.nodes[ref].value+"0"))
+	for i := range s.c.links.entries {
+		e := &s.c.links.entries[i]
+		if !strings.HasPrefix(s.tree.nodes[ref].value, e.kind+"/") {
+			s.add("reference-type", place, "reference-type "+s.childPath(n, ref), s.set(ref, e.kind+"/"+e.id))
+			break
+		}
+	}
+}
+
+func (s *structure) childPath(_, child int32) string { return s.c.path(child) }
+
+// primitive breaks form, fixed value, length and table of a value.
+func (s *structure) primitive(n int32, r *rule, place, path string) {
+	nd := &s.tree.nodes[n]
+	if nd.flags&hasValue == 0 {
+		return
+	}
+	if nd.first == 0 {
+		s.add("empty", place, "ele-1 "+path, s.dropValue(n))
+		s.add("empty value", place, "ele-1 "+path, s.set(n, ""))
+	}
+	if bad := wrongForm(r.prim); bad != "" {
+		s.add("type", place, "type "+path, s.set(n, bad))
+	}
+	if r.isFixed {
+		s.add("fixed", place, "fixed "+path, s.set(n, otherValue(r)))
+	}
+	if r.maxLen > 0 {
+		s.add("length", place, "length "+path, s.set(n, nd.value+strings.Repeat("ß", r.maxLen+1-len([]rune(nd.value)))))
+	}
+	if r.codes != nil && !r.isFixed {
+		s.add("binding", place, "binding "+path, s.set(n, "QQQ"))
+	}
+}
+
+func wrongForm(p primitive) string {
+	switch p {
+	case primString:
+		return "   "
+	case primCode:
+		return "a  b"
+	case primURI, primCanonical:
+		return "a b"
+	case primID:
+		return "ä"
+	case primBoolean:
+		return "ja"
+	case primDate, primDateTime:
+		return "2026-02-30"
+	case primInstant:
+		return "2026-11-20T25:00:00Z"
+	case primDecimal:
+		return "1,5"
+	case primPositive:
+		return "0"
+	case primUnsigned:
+		return "-1"
+	case primXHTML:
+	}
+	return ""
+}
+
+// otherValue has the form of the type and is not the fixed one.
+func otherValue(r *rule) string {
+	switch r.prim { //nolint:exhaustive // the others take any word
+	case primBoolean:
+		return "false"
+	case primURI, primCanonical:
+		return r.fixed + "/anders"
+	}
+	return "anders"
+}
+
+// sideEffect says why a mutant that breaks one rule shows a second finding: the
+// other rule asks about the same bytes.
+type sideEffect struct {
+	rule    string // regular expression on "kind place" of the broken rule
+	finding string // regular expression on the key of the other finding
+	reason  string
+}
+
+var sideEffects = []sideEffect{}
+
+func TestDumpEffects(t *testing.T) {
+	seen := map[string]bool{}
+	docs := documents(t)
+	total, alone, slices := 0, 0, 0
+	extra := map[string]map[string]bool{}
+	for _, name := range documentNames() {
+		for _, m := range structuralMutants(t, name, docs[name], seen) {
+			total++
+			r := Check(m.doc, Options{})
+			keys := keysOf(&r)
+			_, wantPath, _ := strings.Cut(m.want, " ")
+			hit, sliced := false, false
+			for _, k := range keys {
+				key, path, _ := strings.Cut(k, " ")
+				switch {
+				case k == m.want:
+					hit = true
+				case key == "slice" && strings.HasPrefix(wantPath, path):
+					sliced = true
+				}
+			}
+			if !hit && sliced {
+				slices++
+			}
+			if !hit && !sliced {
+				t.Logf("MISS %s in %s: want %q got %q", m.rule, name, m.want, keys)
+			}
+			if len(keys) == 1 {
+				alone++
+				continue
+			}
+			for _, k := range keys {
+				if k != m.want {
+					key, _, _ := strings.Cut(k, " ")
+					if extra[key] == nil {
+						extra[key] = map[string]bool{}
+					}
+					extra[key][m.rule] = true
+				}
+			}
+		}
+	}
+	t.Logf("%d mutants, %d alone, %d by slice", total, alone, slices)
+	for k, v := range extra {
+		for r := range v {
+			t.Logf("X %s | %s", k, r)
+		}
+	}
+}
