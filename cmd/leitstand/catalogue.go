@@ -16,6 +16,7 @@ type catalogueCmd struct {
 	Check  catalogueCheckCmd  `cmd:"" help:"Check catalogue files (CSV, YAML) or a folder of them; exits 1 and names file, line and field of every mistake."`
 	Show   catalogueShowCmd   `cmd:"" help:"Show a catalogue: from files, the case of 2023, or the one for practice."`
 	Impact catalogueImpactCmd `cmd:"" help:"Show what would stop if something were gone. Changes nothing."`
+	Cut    catalogueCutCmd    `cmd:"" help:"Suggest what to cut off so that what is compromised cannot reach what to protect. Changes nothing."`
 	Export catalogueExportCmd `cmd:"" help:"Write a catalogue as CSV files into a folder, to start from."`
 }
 
@@ -182,26 +183,21 @@ func insured(k catalogue.Kasse) string {
 
 type catalogueImpactCmd struct {
 	catalogueSource
-	Kasse       []string `help:"Kassen that are gone, by IK."`
-	Site        []string `help:"Sites that are gone."`
-	Service     []string `help:"Services that are gone, of all Kassen."`
-	Component   []string `help:"Components that are gone."`
-	Environment []string `help:"Environments that are gone, IK@SITE."`
-	Placement   []string `help:"Placements that are gone, IK/SERVICE/SITE."`
-	JSON        bool     `name:"json" help:"Print the whole result as JSON."`
+	Gone []string `help:"What is gone: Kassen, sites, services, components, environments, placements, by id or name." required:"" placeholder:"NAME"`
+	JSON bool     `name:"json" help:"Print the whole result as JSON."`
 }
 
-// Run prints a sentence, and the cells with their reasons.
+// Run prints a sentence, and what is hit with its reasons.
 func (cmd catalogueImpactCmd) Run(a *app) error {
 	c, err := cmd.open()
 	if err != nil {
 		return err
 	}
-	r := catalogue.Impact(c, catalogue.Selection{
-		Kassen: named[catalogue.KasseID](cmd.Kasse), Sites: named[catalogue.SiteID](cmd.Site),
-		Services: named[catalogue.ServiceID](cmd.Service), Components: named[catalogue.ComponentID](cmd.Component),
-		Environments: named[catalogue.EnvironmentID](cmd.Environment), Placements: named[catalogue.PlacementID](cmd.Placement),
-	})
+	gone, err := catalogue.ParseSelection(c, cmd.Gone...)
+	if err != nil {
+		return err
+	}
+	r := catalogue.Impact(c, gone)
 	if cmd.JSON {
 		return printJSON(a, r)
 	}
@@ -213,12 +209,47 @@ func (cmd catalogueImpactCmd) Run(a *app) error {
 	return w.Flush()
 }
 
-func named[T ~string](in []string) []T {
-	out := make([]T, len(in))
-	for i, s := range in {
-		out[i] = T(s)
+type catalogueCutCmd struct {
+	catalogueSource
+	Compromised []string `help:"What the attacker holds, by id or name." required:"" placeholder:"NAME"`
+	Protect     []string `help:"What must stay out of reach and running." required:"" placeholder:"NAME"`
+	Keep        []string `help:"What must not be cut." placeholder:"NAME"`
+	JSON        bool     `name:"json" help:"Print the options as JSON, the cheapest first."`
+}
+
+// Run prints the options, the cheapest first, each with its price.
+func (cmd catalogueCutCmd) Run(a *app) error {
+	c, err := cmd.open()
+	if err != nil {
+		return err
 	}
-	return out
+	var req catalogue.CutRequest
+	for _, x := range []struct {
+		names []string
+		to    *catalogue.Selection
+	}{{cmd.Compromised, &req.Compromised}, {cmd.Protect, &req.Protect}, {cmd.Keep, &req.Keep}} {
+		if *x.to, err = catalogue.ParseSelection(c, x.names...); err != nil {
+			return err
+		}
+	}
+	options, err := catalogue.SuggestCut(c, req)
+	if err != nil {
+		return err
+	}
+	if cmd.JSON {
+		return printJSON(a, options)
+	}
+	for i, o := range options {
+		fmt.Fprintf(a.stdout, "%d. %s (Schaden %s je Stunde)\n   abtrennen:", i+1, o.Name, catalogue.Thousands(int(o.Impact.Weight)))
+		for _, id := range o.Components {
+			fmt.Fprintf(a.stdout, " %s", id)
+		}
+		for _, id := range o.Environments {
+			fmt.Fprintf(a.stdout, " %s", id)
+		}
+		fmt.Fprintf(a.stdout, "\n   %s\n", o.Impact.Sentence(c))
+	}
+	return nil
 }
 
 type catalogueExportCmd struct {

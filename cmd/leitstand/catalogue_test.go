@@ -55,14 +55,18 @@ func TestCheckNamesFileLineAndField(t *testing.T) {
 }
 
 func TestImpactIsShownInWordsAndAsJSON(t *testing.T) {
-	code, out, stderr := runCatalogue(t, "impact", "--case", "2023", "--site", "munich")
+	code, out, stderr := runCatalogue(t, "impact", "--case", "2023", "--gone", "munich")
 	if code != 0 || !strings.Contains(out, "fallen aus") || !strings.Contains(out, "(zum Teil angenommene Zahlen)") {
 		t.Errorf("exit %d: %s%s", code, out, stderr)
 	}
-	code, out, _ = runCatalogue(t, "impact", "--example", "--component", "dns@nord", "--json")
+	code, out, _ = runCatalogue(t, "impact", "--example", "--gone", "dns@nord", "--json")
 	var got struct{ Stopped int }
 	if err := json.Unmarshal([]byte(out), &got); err != nil || code != 0 || got.Stopped == 0 {
 		t.Errorf("exit %d, %v: %.300s", code, err, out)
+	}
+	code, out, stderr = runCatalogue(t, "cut", "--case", "2023", "--compromised", "SBK Siemens-Betriebskrankenkasse", "--protect", "directory@munich,directory@essen")
+	if want := "1. geringster Schaden, nah am Angreifer"; code != 0 || !strings.HasPrefix(out, want) || !strings.Contains(out, "abtrennen: 108433248@") {
+		t.Errorf("exit %d: %s%s", code, out, stderr)
 	}
 	if code, _, stderr := runCatalogue(t, "show", "--case", "2023", "--example"); code != 1 || !strings.Contains(stderr, "exactly one") {
 		t.Errorf("exit %d: %s", code, stderr)
