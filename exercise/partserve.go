@@ -36,6 +36,7 @@ func newWorld(ctx context.Context, kind PartKind, config json.RawMessage) (world
 	case PartRegular:
 		return startWith(ctx, config, startRegular)
 	case PartEmployers:
+		return startWith(ctx, config, startEmployers)
 	}
 	return nil, fmt.Errorf("there is no part %q: mail, practices, regular and employers exist", kind)
 }
