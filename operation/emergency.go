@@ -149,20 +149,19 @@ func (d *draft) believe(p *Placement, proof *Proof) error {
 func ended(a Ack, d *draft) bool { return !a.LeaseEnded.IsZero() && !a.LeaseEnded.After(d.at) }
 
 func (c *ReportJournal) run(d *draft) error {
-	ids := make([]catalogue.PlacementID, len(c.Reports))
-	for i, r := range c.Reports {
-		ids[i] = r.Placement
+	if len(c.Reports) == 0 {
+		return refuse(RuleOnRecord, "Es ist nichts genannt.")
 	}
-	if len(ids) == 1 {
-		d.subject = string(ids[0])
+	if len(c.Reports) == 1 {
+		d.subject = string(c.Reports[0].Placement)
 	}
-	i := 0
-	return d.eachPlacement(ids, func(p *Placement) error {
-		for c.Reports[i].Placement != p.ID { // a placement named twice: the first counts
-			i++
+	for _, r := range c.Reports {
+		err := d.eachPlacement([]catalogue.PlacementID{r.Placement}, func(p *Placement) error { return d.report(p, r.Counts) })
+		if err != nil {
+			return err
 		}
-		return d.report(p, c.Reports[i].Counts)
-	})
+	}
+	return nil
 }
 
 func (d *draft) report(p *Placement, r Counts) error {

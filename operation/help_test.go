@@ -188,3 +188,19 @@ func application(subject string, now time.Time) forensics.Application {
 }
 
 func probe() operation.Proof { return operation.Proof{Kind: operation.ByProbe, Ref: "probe-1"} }
+
+func one0(name string) catalogue.PlacementID { return catalogue.PlacementID(name) }
+
+func component(name string) catalogue.ComponentID { return catalogue.ComponentID(name) }
+
+// What a command was signed with; the package keeps it to itself.
+func peopleOf(c operation.Command) []access.Person { return operation.ActOf(c).By }
+
+func reasonOf(c operation.Command) string { return operation.ActOf(c).Reason }
+
+func idsOf(c operation.Command) (out []string) {
+	for _, p := range peopleOf(c) {
+		out = append(out, p.ID)
+	}
+	return out
+}

@@ -113,6 +113,44 @@ func holds(p access.Person, roles []access.Role, k catalogue.KasseID) bool {
 	})
 }
 
+// Try judges a command as if, beside the people who have signed it, everybody
+// else it needs had signed too: what it refuses would be refused whoever
+// consents. Those who have signed must be among those who may. Nothing changes.
+func Try(s *State, c Command) error {
+	a := c.act()
+	signed := a.By
+	defer func() { a.By = signed }()
+	if s.on(RuleTwoPeople) {
+		kassen, components := s.concerned(c)
+		if !permissions()[permissionOf(c, components && len(kassen) == 0)].open(signed) {
+			return refuse(RuleTwoPeople, "Wer hier unterschrieben hat, darf das nicht: %s", permissions()[permissionOf(c, false)].explain(""))
+		}
+	}
+	free := *s
+	free.off |= 1 << RuleTwoPeople
+	a.By = append(slices.Clip(signed), access.Person{ID: "zweite-person", Active: true})
+	_, err := Apply(&free, c)
+	return err
+}
+
+// open reports whether everybody who signed may be one of the signers.
+func (p permission) open(by []access.Person) bool {
+	return len(by) > 0 && !slices.ContainsFunc(by, func(x access.Person) bool {
+		return !(p.system && x.ID == ledger.System) && !holds(x, p.first, x.Kasse) && !holds(x, p.second, x.Kasse)
+	})
+}
+
+// permissionOf is the line of the table for a command.
+func permissionOf(c Command, onlyComponents bool) string {
+	if o, ok := c.(*OrderCut); ok && o.Immediate {
+		return c.Kind() + " immediate"
+	}
+	if _, ok := c.(*Accept); ok && onlyComponents {
+		return c.Kind() + " components"
+	}
+	return c.Kind()
+}
+
 func (p permission) explain(k catalogue.KasseID) string {
 	text := "Dafür braucht es eine Person mit der Rolle " + inWords(p.first)
 	if p.second != nil {
@@ -128,12 +166,13 @@ func (p permission) explain(k catalogue.KasseID) string {
 func inWords(roles []access.Role) string {
 	out := make([]string, len(roles))
 	for i, r := range roles {
-		out[i] = roleWord(r)
+		out[i] = RoleWord(r)
 	}
 	return strings.Join(out, " oder ")
 }
 
-func roleWord(r access.Role) string {
+// RoleWord gives the German word of a role for screens.
+func RoleWord(r access.Role) string {
 	switch r {
 	case access.CrisisLead:
 		return "Krisenleitung"
@@ -151,4 +190,62 @@ func roleWord(r access.Role) string {
 		return "Revision"
 	}
 	return string(r)
+}
+
+// checkActors is rule 4 for a command, with the Kassen that it concerns.
+func checkActors(s *State, c Command) error {
+	by := c.act().By
+	kassen, components := s.concerned(c)
+	if _, ok := c.(*Accept); ok && components {
+		if err := checkPeople(permissionOf(c, true), by, nil); err != nil {
+			return err
+		}
+		if len(kassen) == 0 {
+			return nil
+		}
+	}
+	if err := checkPeople(permissionOf(c, false), by, kassen); err != nil {
+		return err
+	}
+	return nil
+}
+
+// concerned lists the Kassen of the placements that a command names, sorted, and
+// whether it names components.
+func (s *State) concerned(c Command) (kassen []catalogue.KasseID, components bool) {
+	names, relevant := namedBy(c)
+	if !relevant {
+		return nil, false
+	}
+	for _, name := range names {
+		n, ok := s.top.number[name]
+		switch {
+		case !ok:
+		case n < len(s.top.places):
+			kassen = append(kassen, s.top.places[n].Kasse)
+		default:
+			components = true
+		}
+	}
+	slices.Sort(kassen)
+	return slices.Compact(kassen), components
+}
+
+// namedBy lists the nodes of those commands that a Kasse's delegate may sign.
+func namedBy(c Command) (names []string, relevant bool) {
+	switch c := c.(type) {
+	case *ObserveFailure:
+		return c.Nodes, true
+	case *StartEmergency:
+		return texts(c.Placements), true
+	case *BeginHandover:
+		return texts(c.Placements), true
+	case *ReturnToEmergency:
+		return texts(c.Placements), true
+	case *Accept:
+		return c.Nodes, true
+	case *ConfirmState:
+		return c.Nodes, true
+	}
+	return nil, false
 }

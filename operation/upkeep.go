@@ -5,8 +5,6 @@ import (
 	"strings"
 	"time"
 
-	"leitstand/access"
-	"leitstand/catalogue"
 	"leitstand/forensics"
 )
 
@@ -149,68 +147,3 @@ func (s *State) Due() (next time.Time) {
 	}
 	return next
 }
-
-// checkActors is rule 4 for a command, with the Kassen that it concerns.
-func checkActors(s *State, c Command) error {
-	a := c.act()
-	what := c.Kind()
-	if o, ok := c.(*OrderCut); ok && o.Immediate {
-		what += " immediate"
-	}
-	kassen, components := s.concerned(c)
-	if acc, ok := c.(*Accept); ok && components {
-		if err := checkPeople(acc.Kind()+" components", a.By, nil); err != nil {
-			return err
-		}
-		if len(kassen) == 0 {
-			return nil
-		}
-	}
-	if err := checkPeople(what, a.By, kassen); err != nil {
-		return err
-	}
-	return nil
-}
-
-// concerned lists the Kassen of the placements that a command names, sorted, and
-// whether it names components.
-func (s *State) concerned(c Command) (kassen []catalogue.KasseID, components bool) {
-	names, relevant := namedBy(c)
-	if !relevant {
-		return nil, false
-	}
-	for _, name := range names {
-		n, ok := s.top.number[name]
-		switch {
-		case !ok:
-		case n < len(s.top.places):
-			kassen = append(kassen, s.top.places[n].Kasse)
-		default:
-			components = true
-		}
-	}
-	slices.Sort(kassen)
-	return slices.Compact(kassen), components
-}
-
-// namedBy lists the nodes of those commands that a Kasse's delegate may sign.
-func namedBy(c Command) (names []string, relevant bool) {
-	switch c := c.(type) {
-	case *ObserveFailure:
-		return c.Nodes, true
-	case *StartEmergency:
-		return texts(c.Placements), true
-	case *BeginHandover:
-		return texts(c.Placements), true
-	case *ReturnToEmergency:
-		return texts(c.Placements), true
-	case *Accept:
-		return c.Nodes, true
-	case *ConfirmState:
-		return c.Nodes, true
-	}
-	return nil, false
-}
-
-// RoleWord gives the German word of a role for screens.
-func RoleWord(r access.Role) string { return roleWord(r) }
