@@ -81,6 +81,7 @@ func (d *decoder) parallel(w *network, key, finish []int32) int32 {
 	running := d.sorted[:0]
 	free, now, makespan := d.c.capacity, int32(0), int32(0)
 	for len(d.ready) > 0 || len(running) > 0 {
+		d.pass(w, finish, now)
 		sortByKey(d.ready, key)
 		waiting := d.ready[:0]
 		for _, i := range d.ready {
@@ -94,6 +95,9 @@ func (d *decoder) parallel(w *network, key, finish []int32) int32 {
 			running = append(running, i)
 		}
 		d.ready = waiting
+		if len(running) == 0 {
+			break // all that was left took no time
+		}
 		now = makespan
 		for _, i := range running {
 			now = min(now, finish[i])
@@ -101,6 +105,21 @@ func (d *decoder) parallel(w *network, key, finish []int32) int32 {
 		running = d.release(w, running, finish, now, &free)
 	}
 	return makespan
+}
+
+// pass ends what takes no time as soon as it is ready, and lets the successors queue.
+func (d *decoder) pass(w *network, finish []int32, now int32) {
+	for k := 0; k < len(d.ready); k++ {
+		i := d.ready[k]
+		if d.c.dur[i] > 0 {
+			continue
+		}
+		finish[i] = now
+		d.ready[k] = d.ready[len(d.ready)-1]
+		d.ready = d.ready[:len(d.ready)-1]
+		d.queueAfter(w, i)
+		k--
+	}
 }
 
 // release ends the running tasks that finish now and lets their successors queue.
@@ -112,13 +131,18 @@ func (d *decoder) release(w *network, running, finish []int32, now int32, free *
 			continue
 		}
 		*free += d.c.need[i]
-		for _, j := range w.after(i) {
-			if d.open[j]--; d.open[j] == 0 {
-				d.ready = append(d.ready, j)
-			}
-		}
+		d.queueAfter(w, i)
 	}
 	return still
+}
+
+// queueAfter lets the successors of a finished task queue that wait for nobody else.
+func (d *decoder) queueAfter(w *network, i int32) {
+	for _, j := range w.after(i) {
+		if d.open[j]--; d.open[j] == 0 {
+			d.ready = append(d.ready, j)
+		}
+	}
 }
 
 // sortByKey sorts a short list by key, lower number first among equals.

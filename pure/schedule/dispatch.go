@@ -30,7 +30,7 @@ const (
 type dispatchQueue struct {
 	soon  eventHeap
 	line  []eventHeap // per row, by key
-	armed []bool      // per row: an askLine event is under way
+	armed []event     // per row: the askLine event that counts, or none (kind askTask)
 	open  []int32     // per task: predecessors still to be placed
 	todo  []bool      // per task: still to be placed (again)
 	now   int32
@@ -40,12 +40,12 @@ type dispatchQueue struct {
 
 func (q *dispatchQueue) reset(m *model, key []int64, luck *luck) {
 	if q.open == nil {
-		q.line, q.armed = make([]eventHeap, m.rows), make([]bool, m.rows)
+		q.line, q.armed = make([]eventHeap, m.rows), make([]event, m.rows)
 		q.open, q.todo = make([]int32, m.n), make([]bool, m.n)
 	}
 	q.soon, q.now, q.key, q.luck = q.soon[:0], 0, key, luck
 	for k := range q.line {
-		q.line[k], q.armed[k] = q.line[k][:0], false
+		q.line[k], q.armed[k] = q.line[k][:0], event{}
 	}
 	for i := range q.open {
 		q.open[i] = int32(len(m.in[i])) //nolint:gosec // G115: fewer than links
@@ -80,7 +80,7 @@ func (b *builder) dispatch(key []int64, gene []int32, luck *luck) bool {
 		case askTask:
 			b.ask(e, gene)
 		case askLine:
-			b.askHead(e.i, e.at, gene)
+			b.askHead(e, gene)
 		case endTest:
 			b.tested(e.i, e.at)
 		}
@@ -113,25 +113,32 @@ func (b *builder) ask(e event, gene []int32) {
 	}
 }
 
-// arm sees to it that a line is asked as soon as its resource has something left.
+// arm sees to it that the head of a line is asked, in its turn, as soon as the
+// resource has something left. An event armed for an earlier head counts no more.
 func (b *builder) arm(row, now int32) {
 	q := &b.queue
-	if len(q.line[row]) == 0 || q.armed[row] {
+	if len(q.line[row]) == 0 {
 		return
 	}
-	q.armed[row] = true
-	q.soon.push(event{skipFull(b.m.row(b.free, row), now), askLine, row, q.line[row][0].key})
+	e := event{skipFull(b.m.row(b.free, row), now), askLine, row, q.line[row][0].key}
+	if e != q.armed[row] {
+		q.armed[row] = e
+		q.soon.push(e)
+	}
 }
 
-func (b *builder) askHead(row, now int32, gene []int32) {
+func (b *builder) askHead(e event, gene []int32) {
 	q := &b.queue
-	q.armed[row] = false
-	if b.m.row(b.free, row)[now] > 0 {
-		e := q.line[row].pop()
-		e.at = now
-		b.ask(e, gene)
+	if e != q.armed[e.i] {
+		return
 	}
-	b.arm(row, now)
+	q.armed[e.i] = event{}
+	if b.m.row(b.free, e.i)[e.at] > 0 {
+		head := q.line[e.i].pop()
+		head.at = e.at
+		b.ask(head, gene)
+	}
+	b.arm(e.i, e.at)
 }
 
 // startNow starts a task in a slot, in the mode that ends first among those that
@@ -172,10 +179,23 @@ func (b *builder) enqueue(i int32) {
 		at = min(at, b.after(i, max(b.m.release[i], b.floor, b.delay[i], b.queue.now), &b.work[i][k]))
 	}
 	key := int64(at)<<32 | int64(i)
-	if b.queue.key != nil {
+	switch {
+	case b.timeless(i):
+		key = math.MinInt64 // nobody loses by letting it pass
+	case b.queue.key != nil:
 		key = b.queue.key[i]
 	}
 	b.queue.soon.push(event{at, askTask, i, key})
+}
+
+// timeless says that a task takes no time in any mode.
+func (b *builder) timeless(i int32) bool {
+	for k := range b.work[i] {
+		if b.work[i][k].length > 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // ended releases the successors of a task that has been placed; those of a test

@@ -168,7 +168,7 @@ func (s *search) run(worker func(seed uint64) searcher) {
 		wg.Go(func() {
 			w := worker(s.o.Seed + uint64(k)*workerSeed) //nolint:gosec // G115: not negative
 			budget := int64(firstEpoch)
-			for number := 0; !w.done(); number++ {
+			for number := 0; number == 0 || !w.done(); number++ {
 				w.limit(w.passes() + budget)
 				w.epoch(populationFor(budget), number)
 				budget = min(budget*epochGrowth, mostEpoch)
