@@ -86,9 +86,10 @@ func (w *Watcher) Line(text string) []Signal {
 }
 
 // Follow reads what was written to a log file since the last call and raises
-// signals, position and signals in one transaction: a restart continues where
-// it stopped. A file that became shorter was rotated and is read from its start.
-func (w *Watcher) Follow(ctx context.Context, d *db.DB, now time.Time, file string) ([]Signal, error) {
+// signals. Position, signals and what also does with them are one transaction: a
+// restart continues where it stopped. A file that became shorter was rotated and
+// is read from its start.
+func (w *Watcher) Follow(ctx context.Context, d *db.DB, now time.Time, file string, also func(ctx context.Context, tx *db.Tx, raised []Signal) error) ([]Signal, error) {
 	abs, err := filepath.Abs(file)
 	if err != nil {
 		return nil, fmt.Errorf("following %q: %w", file, err)
@@ -118,6 +119,11 @@ func (w *Watcher) Follow(ctx context.Context, d *db.DB, now time.Time, file stri
 					return err
 				}
 				raised = append(raised, s)
+			}
+		}
+		if also != nil {
+			if err := also(ctx, tx, raised); err != nil {
+				return err
 			}
 		}
 		_, err := tx.Exec(ctx, `insert into followed (file, position) values ($1, $2)

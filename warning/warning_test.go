@@ -64,7 +64,7 @@ func TestALogIsFollowedAcrossRestartsHalfLinesAndRotation(t *testing.T) {
 		file := filepath.Join(t.TempDir(), "auth.log")
 		follow := func(now time.Time) []warning.Signal {
 			t.Helper()
-			got, err := watcher(t).Follow(t.Context(), d, now, file) // a new watcher: nothing is remembered in memory
+			got, err := watcher(t).Follow(t.Context(), d, now, file, nil) // a new watcher: nothing is remembered in memory
 			if err != nil {
 				t.Fatal(err)
 			}

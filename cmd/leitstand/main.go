@@ -17,7 +17,27 @@ import (
 // cli is the whole command line. Each subcommand is a struct in a file of its
 // own with a method Run(*app) error.
 type cli struct {
-	Version   versionCmd   `cmd:"" help:"Print version, commit and build settings."`
+	Version versionCmd `cmd:"" help:"Print version, commit and build settings."`
+	Init    initCmd    `cmd:"" help:"Make a room."`
+	Serve   serveCmd   `cmd:"" help:"Run a room: control room, command socket, timed work."`
+
+	Cell     cellCmd     `cmd:"" help:"The matrix Kasse × service." group:"Situation"`
+	Door     doorCmd     `cmd:"" help:"What callers get." group:"Situation"`
+	Signal   signalCmd   `cmd:"" help:"What the early warning noticed." group:"Situation"`
+	Incident incidentCmd `cmd:"" help:"Incidents and their facts." group:"Situation"`
+	Person   personCmd   `cmd:"" help:"People and roles." group:"Situation"`
+
+	Measure   measureCmd   `cmd:"" help:"Take tenants off the network, with preview and way back." group:"Acts"`
+	Approve   approveCmd   `cmd:"" help:"Agree, as second person, to what was asked." group:"Acts"`
+	Decline   declineCmd   `cmd:"" help:"Decline or withdraw what was asked." group:"Acts"`
+	Consent   consentCmd   `cmd:"" help:"What waits for a second person." group:"Acts"`
+	Clearance clearanceCmd `cmd:"" help:"Forensic clearances: the gate." group:"Acts"`
+	Rotation  rotationCmd  `cmd:"" help:"Proof that credentials were changed." group:"Acts"`
+	State     stateCmd     `cmd:"" help:"Rebuild, trial, acceptance, confirmation." group:"Acts"`
+	Handover  handoverCmd  `cmd:"" help:"Hand over what emergency operation accepted." group:"Acts"`
+	Notice    noticeCmd    `cmd:"" help:"Public list and statements." group:"Acts"`
+	Ledger    ledgerCmd    `cmd:"" help:"Verify, witness and export the record." group:"Acts"`
+
 	Catalogue catalogueCmd `cmd:"" help:"Check, show and preview catalogues of Kassen, services and what they rest on."`
 	Plan      planCmd      `cmd:"" help:"Plan work that competes for people and places."`
 	Eau       eauCmd       `cmd:"" help:"Check, show and measure electronic sick notes (eAU)."`

@@ -1,0 +1,107 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"text/tabwriter"
+
+	"leitstand/room"
+)
+
+// roomFlags say which room a command is about.
+type roomFlags struct {
+	Data           string `help:"Data directory of the room." default:"room" env:"LEITSTAND_DATA" type:"path"`
+	DB             string `name:"db" help:"PostgreSQL address (postgres://…) when the room is not in SQLite files." env:"LEITSTAND_DB" placeholder:"URL"`
+	PassphraseFile string `help:"File with the passphrase that unlocks the room, for acts that open bodies." env:"LEITSTAND_PASSPHRASE_FILE" type:"path" placeholder:"FILE"`
+	JSON           bool   `name:"json" help:"Print JSON for machines."`
+}
+
+// asFlag says who acts. Reading needs nobody.
+type asFlag struct {
+	As string `help:"Person who acts (id)." required:"" env:"LEITSTAND_AS"`
+}
+
+func (f roomFlags) options(a *app) (room.Options, error) {
+	opt := room.Options{Data: f.Data, Database: f.DB, Log: slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))}
+	if f.PassphraseFile != "" {
+		b, err := os.ReadFile(f.PassphraseFile)
+		if err != nil {
+			return opt, fmt.Errorf("reading the passphrase: %w", err)
+		}
+		opt.Passphrase = bytes.TrimRight(b, "\r\n")
+	}
+	return opt, nil
+}
+
+// exitRefused is the exit code of an act that a rule refused.
+const exitRefused = 3
+
+// act carries an act out in the room and prints what it gave: JSON, or what
+// show makes of it (nil: a short JSON, indented).
+func (f roomFlags) act(a *app, as, name string, args any, show func(raw json.RawMessage) error) error {
+	raw, err := f.call(a, as, name, args)
+	if err != nil {
+		return err
+	}
+	if show != nil && !f.JSON {
+		return show(raw)
+	}
+	return printRaw(a, raw, !f.JSON)
+}
+
+// call is act without printing.
+func (f roomFlags) call(a *app, as, name string, args any) (json.RawMessage, error) {
+	opt, err := f.options(a)
+	if err != nil {
+		return nil, err
+	}
+	body, err := json.Marshal(args)
+	if err != nil {
+		return nil, fmt.Errorf("encoding arguments: %w", err)
+	}
+	raw, err := room.Call(a.ctx, opt, room.Act{Name: name, As: as, Args: body})
+	if refused, ok := errors.AsType[*room.Failure](err); ok {
+		if err := json.NewEncoder(a.stdout).Encode(map[string]any{"error": refused}); err != nil {
+			return nil, err
+		}
+		return nil, &exitError{code: exitRefused}
+	}
+	return raw, err
+}
+
+func printRaw(a *app, raw json.RawMessage, indent bool) error {
+	var buf bytes.Buffer
+	if indent {
+		if err := json.Indent(&buf, raw, "", "  "); err != nil {
+			return err
+		}
+	} else {
+		buf.Write(raw)
+	}
+	buf.WriteByte('\n')
+	_, err := buf.WriteTo(a.stdout)
+	return err
+}
+
+// table prints rows of cells below a heading, aligned.
+func table[T any](a *app, raw json.RawMessage, empty string, heading string, row func(T) []string) error {
+	var list []T
+	if err := json.Unmarshal(raw, &list); err != nil {
+		return fmt.Errorf("reading the result: %w", err)
+	}
+	if len(list) == 0 {
+		fmt.Fprintln(a.stdout, empty)
+		return nil
+	}
+	w := tabwriter.NewWriter(a.stdout, 0, 4, 2, ' ', 0)
+	fmt.Fprintln(w, strings.ReplaceAll(heading, " ", "\t"))
+	for _, v := range list {
+		fmt.Fprintln(w, strings.Join(row(v), "\t"))
+	}
+	return w.Flush()
+}

@@ -1,0 +1,171 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"leitstand/access"
+	"leitstand/catalogue"
+	"leitstand/room"
+	"leitstand/web"
+)
+
+type initCmd struct {
+	roomFlags
+	Name      string `help:"Name of the room." default:"Leitstand"`
+	Example   bool   `help:"A practice room with fictitious tenants and people, marked ÜBUNG for life."`
+	Case      string `help:"A practice room of a public case." enum:",2023" default:""`
+	Catalogue string `help:"Catalogue to import (file or directory), for a real room." type:"path"`
+	People    string `help:"People as JSON list {id,name,roles,kasse}, for a real room." type:"existingfile"`
+	Seed      uint64 `help:"Seed of generated values of practice rooms." default:"2023"`
+}
+
+// Run makes a room.
+func (c *initCmd) Run(a *app) error {
+	opt, err := c.options(a)
+	if err != nil {
+		return err
+	}
+	s, err := c.setup(opt)
+	if err != nil {
+		return err
+	}
+	r, err := room.Init(a.ctx, opt, s)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = r.Close() }() // everything is durable
+	fmt.Fprintf(a.stdout, "Raum „%s“ in %s: %d Kassen, %d Dienste, %d Stellen, %d Personen.\n",
+		s.Name, c.Data, len(s.Catalogue.Kassen), len(s.Catalogue.Services), len(s.Catalogue.Placements), len(s.People))
+	fmt.Fprintf(a.stdout, "Öffentlicher Schlüssel des Buchs (aufschreiben oder bei Zeugen hinterlegen):\n  %s\nWeiter mit:\n  leitstand serve --data %s\n", r.Public(), c.Data)
+	return nil
+}
+
+func (c *initCmd) setup(opt room.Options) (room.Setup, error) {
+	s := room.Setup{Name: c.Name, Passphrase: opt.Passphrase}
+	switch {
+	case c.Example || c.Case != "":
+		s.Exercise, s.Owner = true, "operator"
+		s.Catalogue = catalogue.Example(c.Seed)
+		if c.Case != "" {
+			s.Catalogue = catalogue.Case2023(c.Seed)
+		}
+		var ids []catalogue.KasseID
+		for _, k := range s.Catalogue.Kassen {
+			ids = append(ids, k.ID)
+		}
+		s.People = room.PracticePeople(ids...)
+		return s, nil
+	case c.Catalogue == "" || c.People == "":
+		return s, errors.New("a real room needs --catalogue and --people (or try --example)")
+	}
+	files, err := catalogueFiles([]string{c.Catalogue})
+	if err != nil {
+		return s, err
+	}
+	if s.Catalogue, err = catalogue.Import(files...); err != nil {
+		return s, err
+	}
+	if s.People, err = readPeople(c.People); err != nil {
+		return s, err
+	}
+	if len(s.People) > 0 {
+		s.Owner = s.People[0].ID
+	}
+	return s, nil
+}
+
+type serveCmd struct {
+	roomFlags
+	Listen string   `help:"Address of the control room. Only loopback until there are logins." default:"127.0.0.1:8460"`
+	Log    []string `help:"Log file to watch (several times)." type:"path" placeholder:"FILE"`
+}
+
+// Run serves a room until it is stopped.
+func (c *serveCmd) Run(a *app) error {
+	if err := onlyLoopback(c.Listen); err != nil {
+		return err
+	}
+	opt, err := c.options(a)
+	if err != nil {
+		return err
+	}
+	r, err := room.Open(a.ctx, opt)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = r.Close() }() // everything is durable
+	token := rand.Text()
+	return serveRoom(a.ctx, r, c.Listen, token, c.Log, func(addr string) {
+		fmt.Fprintf(a.stderr, "Leitstand: http://%s/?token=%s\n", addr, token)
+	})
+}
+
+// onlyLoopback refuses to be reached from outside as long as there are no logins.
+func onlyLoopback(addr string) error {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return fmt.Errorf("--listen %q: %w", addr, err)
+	}
+	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		return fmt.Errorf("--listen %q: the room has no logins yet and listens on loopback only, such as 127.0.0.1:8460", addr)
+	}
+	return nil
+}
+
+// serveRoom runs the screens, the command socket, timed work and the followers
+// of log files until ctx ends or one of them fails.
+func serveRoom(ctx context.Context, r *room.Room, listen, token string, logs []string, ready func(addr string)) error {
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", listen)
+	if err != nil {
+		return fmt.Errorf("listening for the control room: %w", err)
+	}
+	srv := &http.Server{Handler: web.New(r, token), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			return fmt.Errorf("serving the control room: %w", err)
+		}
+		return nil
+	})
+	g.Go(func() error { return r.ServeSocket(ctx) })
+	g.Go(func() error { return r.Run(ctx) })
+	g.Go(func() error { return follow(ctx, r, logs) })
+	g.Go(func() error {
+		<-ctx.Done()
+		return srv.Close()
+	})
+	ready(l.Addr().String())
+	return g.Wait()
+}
+
+func follow(ctx context.Context, r *room.Room, logs []string) error {
+	for len(logs) > 0 {
+		if _, err := r.Follow(ctx, r.Now(), logs...); err != nil && ctx.Err() == nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(time.Second):
+		}
+	}
+	return nil
+}
+
+func readPeople(file string) ([]access.Person, error) {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("reading people: %w", err)
+	}
+	return room.ParsePeople(b)
+}

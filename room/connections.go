@@ -1,0 +1,297 @@
+package room
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"leitstand/access"
+	"leitstand/base/ledger"
+	"leitstand/catalogue"
+	"leitstand/emergency"
+	"leitstand/emergency/sicknote"
+	"leitstand/operation"
+	"leitstand/pure/eau"
+)
+
+// Connections are a room's ways to the outside: mailboxes to fetch, regular
+// systems to hand over to, and how environments are taken off the network. They
+// lie in connections.json; an exercise sets them itself.
+type Connections struct {
+	Mailboxes []MailboxConfig `json:"mailboxes"`
+	Regular   []RegularConfig `json:"regular"`
+}
+
+// MailboxConfig is one Kasse's mailbox.
+type MailboxConfig struct {
+	Kasse     catalogue.KasseID     `json:"kasse"`
+	Placement catalogue.PlacementID `json:"placement"` // whose door it obeys
+	Address   string                `json:"address"`
+	POP3      string                `json:"pop3"`     // host:port
+	Security  sicknote.Security     `json:"security"` // plain (loopback only), stls or tls
+	User      string                `json:"user"`
+	Password  string                `json:"password"`
+	SMTP      string                `json:"smtp,omitempty"` // for answers
+}
+
+// RegularConfig is the adapter of one Kasse's regular system.
+type RegularConfig struct {
+	Placement catalogue.PlacementID `json:"placement"`
+	URL       string                `json:"url"`
+	Token     string                `json:"token"`
+	Key       ed25519.PublicKey     `json:"key"` // signs receipts
+}
+
+// Isolator carries out on the outside what was ordered, and proves it.
+type Isolator interface {
+	// Isolate takes the regular side of placements off; repeating it changes nothing.
+	Isolate(ctx context.Context, placements []catalogue.PlacementID) error
+	// Connect brings it back on.
+	Connect(ctx context.Context, placements []catalogue.PlacementID) error
+	// Closed says from outside whether the regular side accepts no writes, and
+	// names the record of the probe.
+	Closed(ctx context.Context, p catalogue.PlacementID) (closed bool, ref string, err error)
+}
+
+const connectionsFile = "connections.json"
+
+// loadConnections reads the file if there is one.
+func (r *Room) loadConnections() error {
+	b, err := os.ReadFile(filepath.Join(r.opt.Data, connectionsFile))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("reading connections: %w", err)
+	}
+	var c Connections
+	if err := json.Unmarshal(b, &c); err != nil {
+		return fmt.Errorf("reading %s: %w", connectionsFile, err)
+	}
+	return r.Connect(c, nil)
+}
+
+// Connect sets the ways to the outside. An exercise room dials loopback only,
+// which the packages that dial see to.
+func (r *Room) Connect(c Connections, i Isolator) error {
+	r.isolator = i
+	r.regular = map[catalogue.PlacementID]RegularConfig{}
+	for _, t := range c.Regular {
+		r.regular[t.Placement] = t
+	}
+	boxes := make([]sicknote.Mailbox, 0, len(c.Mailboxes))
+	for _, m := range c.Mailboxes {
+		kasse, ok := r.Catalogue.Kasse(m.Kasse)
+		if !ok {
+			return fmt.Errorf("mailbox %q: Kasse %q is not in the catalogue", m.Address, m.Kasse)
+		}
+		boxes = append(boxes, sicknote.Mailbox{
+			Kasse: m.Kasse, Placement: m.Placement, IKs: kasse.OtherIK, Address: m.Address, Addr: m.POP3, Security: m.Security,
+			TLS: &tls.Config{MinVersion: tls.VersionTLS12}, User: m.User, Password: m.Password,
+			SMTP: sicknote.SMTP{Addr: m.SMTP, Security: m.Security},
+		})
+	}
+	in, err := sicknote.New(sicknote.Config{
+		Journals: r.Journals, Mailboxes: boxes, Door: emergencyDoor{r.Operation}, Owner: r.heldBy,
+		Exercise: r.Settings.Exercise, Check: r.checkBundle, Log: r.opt.Log, Location: berlin(),
+	})
+	if err != nil {
+		return err
+	}
+	if r.Intake != nil {
+		r.Intake.Close()
+	}
+	r.Intake = in
+	return nil
+}
+
+// heldBy is who looks after held mail of a Kasse: its delegate, or the operator on duty.
+func (r *Room) heldBy(k catalogue.KasseID) string {
+	for _, p := range r.delegates {
+		if p.Kasse == k {
+			return p.ID
+		}
+	}
+	return defaultOwner
+}
+
+// berlin is the zone of working days; without zone data it is UTC.
+func berlin() *time.Location {
+	l, err := time.LoadLocation("Europe/Berlin")
+	if err != nil {
+		return time.UTC
+	}
+	return l
+}
+
+// checkBundle is the full check of a bundle by the rules in force on the day of
+// receipt. Only errors hold a note back. An exercise plays other years with
+// today's profiles: there, the version's own dates are no fault.
+func (r *Room) checkBundle(xml []byte, at time.Time) []sicknote.Fault {
+	opt := eau.Options{At: at.Format(time.DateOnly)}
+	if r.Settings.Exercise {
+		opt.At = ""
+	}
+	var out []sicknote.Fault
+	for _, f := range eau.Check(xml, opt).Findings {
+		if f.Severity == eau.SeverityError && !(r.Settings.Exercise && f.Key == "version-date") {
+			out = append(out, sicknote.Fault{Text: f.Text, Code: f.Code})
+		}
+	}
+	return out
+}
+
+// emergencyDoor lets the poller of mailboxes obey the same table as the gateways.
+type emergencyDoor struct{ store *operation.Store }
+
+// EmergencyDoor says whether a placement is in emergency operation.
+func (d emergencyDoor) EmergencyDoor(p catalogue.PlacementID) (open bool, epoch int64) {
+	row, ok := d.store.Current().Placement(p)
+	if !ok {
+		return false, 0
+	}
+	return row.Emergency == operation.Active && row.Writing.Writer == operation.EmergencySide, row.Writing.Epoch
+}
+
+// Isolate carries out what was ordered and is not proven yet: it takes the
+// regular sides off, probes them, and records the proof, with which emergency
+// operation begins. What it cannot prove stays open and is tried again; nothing
+// is taken for done that was not seen.
+func (r *Room) Isolate(ctx context.Context) error {
+	if r.isolator == nil {
+		return nil
+	}
+	var open []catalogue.PlacementID
+	for _, p := range r.Operation.Current().Placements() {
+		if !p.Regular.Connected() && p.Writing.Closing && p.Writing.Writer == operation.RegularSide {
+			open = append(open, p.ID)
+		}
+	}
+	if len(open) == 0 {
+		return nil
+	}
+	if err := r.isolator.Isolate(ctx, open); err != nil {
+		return fmt.Errorf("taking %d placements off: %w", len(open), err)
+	}
+	now := r.Now()
+	byRef := map[string][]catalogue.PlacementID{}
+	for _, p := range open {
+		closed, ref, err := r.isolator.Closed(ctx, p)
+		if err != nil {
+			return fmt.Errorf("probing %q: %w", p, err)
+		}
+		if closed {
+			byRef[ref] = append(byRef[ref], p)
+		}
+	}
+	for ref, placements := range byRef {
+		cmd := &operation.ReportClosed{Placements: placements, Proof: operation.Proof{Kind: operation.ByProbe, Ref: ref, At: now}}
+		cmd.Reason = "Probe von außen"
+		cmd.Sign(now, access.Person{ID: ledger.System})
+		if _, err := r.act(ctx, cmd, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+type runHandoverArgs struct {
+	Placements []catalogue.PlacementID `json:"placements"`
+}
+
+// runHandover hands over what emergency operation accepted, until nothing is
+// open or the other side fails, and compares both sides' books.
+func runHandover(ctx context.Context, r *Room, as access.Person, a runHandoverArgs) ([]HandedOver, error) {
+	if !as.Has(access.CrisisLead) && !as.Has(access.Operator) && !as.Has(access.KasseDelegate) {
+		return nil, &Failure{Rule: int(operation.RuleTwoPeople), Text: "Die Übergabe führen Betrieb, Leitung oder die Kasse aus."}
+	}
+	if len(a.Placements) == 0 {
+		for _, p := range r.Operation.Current().Placements() {
+			if p.Emergency == operation.HandingOver {
+				a.Placements = append(a.Placements, p.ID)
+			}
+		}
+	}
+	out := []HandedOver{}
+	for _, p := range a.Placements {
+		h, err := r.handOver(ctx, as, p)
+		if err != nil {
+			h.Error = err.Error()
+		}
+		out = append(out, h)
+	}
+	return out, nil
+}
+
+func (r *Room) handOver(ctx context.Context, as access.Person, p catalogue.PlacementID) (HandedOver, error) {
+	out := HandedOver{Placement: p}
+	row, ok := r.Operation.Current().Placement(p)
+	if !ok || row.Emergency != operation.HandingOver {
+		return out, fmt.Errorf("%q is not handing over: run handover begin first", p)
+	}
+	target, ok := r.regular[p]
+	if !ok {
+		return out, fmt.Errorf("no regular system is known for %q: add it to %s", p, connectionsFile)
+	}
+	j, err := r.Journals.Open(ctx, row.Kasse)
+	if err != nil {
+		return out, err
+	}
+	h := &emergency.Handover{
+		Journal: j, Placement: p, Receiver: target.Key, Owner: r.heldBy(row.Kasse), Holder: "room",
+		Channel:  &emergency.HTTPS{URL: target.URL, Token: target.Token, Client: &http.Client{Timeout: time.Minute}},
+		Describe: r.Intake.Describe(nil),
+	}
+	if out.Next, err = h.Due(ctx, r.Now()); err == nil && out.Next.IsZero() {
+		var o emergency.Outcome
+		if o, err = h.Reconcile(ctx, r.Now(), as.ID); err == nil {
+			out.Agrees = o.Agrees
+		}
+	}
+	c, cerr := j.CountsOf(ctx, p)
+	out.Counts = c
+	if cerr == nil {
+		cerr = r.reportBooks(ctx, p, row.Writing.Epoch, c)
+	}
+	return out, errors.Join(err, cerr)
+}
+
+// reportBooks lets operation know the journal's books.
+func (r *Room) reportBooks(ctx context.Context, p catalogue.PlacementID, epoch int64, c emergency.Counts) error {
+	row, ok := r.Operation.Current().Placement(p)
+	if !ok {
+		return nil
+	}
+	counts := toCounts(c, row.Journal.State, row.Journal.Epoch)
+	if counts == row.Journal {
+		return nil
+	}
+	cmd := &operation.ReportJournal{Reports: []operation.JournalReport{{Placement: p, Counts: counts}}}
+	cmd.Reason = fmt.Sprintf("Stand des Notbetriebsbuchs, Epoche %d", epoch)
+	cmd.Sign(r.Now(), access.Person{ID: ledger.System})
+	_, err := r.act(ctx, cmd, nil)
+	return err
+}
+
+// sickNoteStatus are the figures of every Kasse's intake.
+func sickNoteStatus(ctx context.Context, r *Room, _ none) ([]sicknote.Status, error) {
+	out := []sicknote.Status{}
+	if r.Intake == nil {
+		return out, nil
+	}
+	for _, k := range r.Catalogue.Kassen {
+		s, err := r.Intake.Status(ctx, k.ID, r.Now())
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, s)
+	}
+	return out, nil
+}

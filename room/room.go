@@ -1,0 +1,247 @@
+package room
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"leitstand/access"
+	"leitstand/base/db"
+	"leitstand/base/ledger"
+	"leitstand/catalogue"
+	"leitstand/containment"
+	"leitstand/emergency"
+	"leitstand/emergency/sicknote"
+	"leitstand/forensics"
+	"leitstand/incident"
+	"leitstand/notice"
+	"leitstand/operation"
+	"leitstand/pure/seal"
+	"leitstand/warning"
+)
+
+// Options say where a room lies and how it is opened.
+type Options struct {
+	Data       string           // directory with stores and keys
+	Database   string           // postgres://… instead of SQLite files in Data
+	Passphrase []byte           // unlocks the room: bodies can be opened; nil leaves it locked
+	Clock      func() time.Time // nil: the real clock
+	Log        *slog.Logger     // nil: silent
+}
+
+// Room is an open room. It belongs to one process: the data directory is locked.
+type Room struct {
+	opt     Options
+	release func() error
+	key     ledger.Key
+
+	Store     *db.DB
+	Catalogue *catalogue.Catalogue
+	Operation *operation.Store
+	Journals  *emergency.Journals
+	Watcher   *warning.Watcher
+	Intake    *sicknote.Intake // nil until Connect
+	Settings  Settings
+
+	isolator  Isolator
+	regular   map[catalogue.PlacementID]RegularConfig
+	delegates []access.Person
+}
+
+// Settings of a room lie in room.json and are written once, by Init.
+type Settings struct {
+	Name     string `json:"name"`
+	Exercise bool   `json:"exercise"` // marked ÜBUNG everywhere, loopback only, for life
+	Place    string `json:"place"`    // prefix of the schemas in PostgreSQL
+}
+
+const (
+	settingsFile   = "room.json"
+	masterFile     = "master.locked"
+	passphraseFile = "passphrase" // of practice rooms only
+)
+
+// ErrNoRoom says that a directory holds no room.
+var ErrNoRoom = errors.New("there is no room here: run leitstand init first")
+
+// migrations of the room's store, in the order of what refers to what.
+func migrations() []db.Migrations {
+	return []db.Migrations{
+		ledger.Schema, catalogue.Schema, access.Schema, warning.Schema, incident.Schema,
+		forensics.Schema, operation.Schema, containment.Schema, notice.Schema,
+	}
+}
+
+// Keepers are all tables of the room whose rows the ledger accounts for.
+func (r *Room) Keepers() []ledger.Keeper {
+	var out []ledger.Keeper
+	for _, k := range [][]ledger.Keeper{
+		access.Keepers(), warning.Keepers(), incident.Keepers(), forensics.Keepers(),
+		operation.Keepers(), containment.Keepers(), notice.Keepers(),
+	} {
+		out = append(out, k...)
+	}
+	return out
+}
+
+// Open opens a room that Init made.
+func Open(ctx context.Context, opt Options) (r *Room, err error) {
+	settings, err := readSettings(opt.Data)
+	if err != nil {
+		return nil, err
+	}
+	if opt.Clock == nil {
+		opt.Clock = time.Now
+	}
+	if opt.Log == nil {
+		opt.Log = slog.New(slog.DiscardHandler)
+	}
+	r = &Room{opt: opt, Settings: settings}
+	if r.release, err = db.LockDir(opt.Data); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, r.Close())
+		}
+	}()
+	if r.key, err = ledger.LoadKey(opt.Data); err != nil {
+		return nil, err
+	}
+	place := place(opt, settings)
+	if r.Store, err = place.Open(ctx, "room", migrations()...); err != nil {
+		return nil, err
+	}
+	if err := ledger.Attach(r.Store, r.key); err != nil {
+		return nil, err
+	}
+	if err := r.openJournals(place); err != nil {
+		return nil, err
+	}
+	return r, r.start(ctx)
+}
+
+func place(opt Options, s Settings) db.Place {
+	if opt.Database != "" {
+		return db.InPostgres(opt.Database, s.Place)
+	}
+	return db.InDir(opt.Data)
+}
+
+func (r *Room) openJournals(place db.Place) error {
+	index, err := emergency.LoadIndexSecret(r.opt.Data)
+	if err != nil {
+		return err
+	}
+	r.Journals = emergency.NewJournals(emergency.Config{
+		Place: place, Key: r.key, Index: index,
+		Migrations: []db.Migrations{sicknote.Schema}, Keepers: sicknote.Keepers(),
+	})
+	return nil
+}
+
+// start reads the catalogue and the state, and checks the invariants.
+func (r *Room) start(ctx context.Context) error {
+	var err error
+	if r.Catalogue, err = catalogue.Load(ctx, r.Store); err != nil {
+		return err
+	}
+	if r.Operation, err = operation.NewStore(ctx, r.Store, r.Catalogue, operation.Options{Journal: &bookkeeper{r.Journals}}); err != nil {
+		return err
+	}
+	if r.Watcher, err = warning.NewWatcher(defaultOwner, r.environmentOf); err != nil {
+		return err
+	}
+	if err := r.Operation.Settle(ctx, r.Now()); err != nil && !errors.Is(err, operation.ErrUnsettled) {
+		return err
+	}
+	for _, v := range operation.CheckInvariants(r.Operation.Current(), r.Now()) {
+		r.opt.Log.Error("a rule is violated", slog.Int("rule", int(v.Rule)), slog.String("what", v.Text))
+	}
+	people, err := access.List(ctx, r.Store)
+	if err != nil {
+		return err
+	}
+	for _, p := range people {
+		if p.Has(access.KasseDelegate) {
+			r.delegates = append(r.delegates, p)
+		}
+	}
+	if err := r.loadConnections(); err != nil {
+		return err
+	}
+	return r.unlock()
+}
+
+// unlock makes bodies readable when a passphrase was given, or lies beside a
+// practice room.
+func (r *Room) unlock() error {
+	pass := r.opt.Passphrase
+	if pass == nil && r.Settings.Exercise {
+		b, err := os.ReadFile(filepath.Join(r.opt.Data, passphraseFile))
+		if err != nil {
+			return nil //nolint:nilerr // it stays locked, which the screens say
+		}
+		pass = b
+	}
+	if pass == nil {
+		return nil
+	}
+	locked, err := os.ReadFile(filepath.Join(r.opt.Data, masterFile))
+	if err != nil {
+		return fmt.Errorf("reading the locked master key: %w", err)
+	}
+	m, err := seal.Unlock(locked, pass)
+	if err != nil {
+		return fmt.Errorf("unlocking the room: %w", err)
+	}
+	r.Journals.Unlock(m)
+	return nil
+}
+
+// Close closes everything that is open and gives the directory free.
+func (r *Room) Close() error {
+	var errs []error
+	if r.Intake != nil {
+		r.Intake.Close()
+	}
+	if r.Journals != nil {
+		errs = append(errs, r.Journals.Close())
+	}
+	if r.Store != nil {
+		errs = append(errs, r.Store.Close())
+	}
+	if r.release != nil {
+		errs = append(errs, r.release())
+	}
+	return errors.Join(errs...)
+}
+
+// Now is the room's clock.
+func (r *Room) Now() time.Time { return r.opt.Clock().UTC() }
+
+// Public is the key with which heads of this room's ledgers are checked.
+func (r *Room) Public() string { return r.key.Public }
+
+func readSettings(dir string) (Settings, error) {
+	var s Settings
+	b, err := os.ReadFile(filepath.Join(dir, settingsFile))
+	if errors.Is(err, os.ErrNotExist) {
+		return s, fmt.Errorf("%q: %w", dir, ErrNoRoom)
+	}
+	if err != nil {
+		return s, fmt.Errorf("opening the room: %w", err)
+	}
+	if err := json.Unmarshal(b, &s); err != nil {
+		return s, fmt.Errorf("reading %s: %w", filepath.Join(dir, settingsFile), err)
+	}
+	return s, nil
+}
+
+// defaultOwner gets signals until duties are distributed.
+const defaultOwner = "operator"

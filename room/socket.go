@@ -1,0 +1,147 @@
+package room
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+const (
+	socketName = "room.sock"
+	maxAct     = 16 << 20
+)
+
+// answer is what goes over the socket.
+type answer struct {
+	Result  json.RawMessage `json:"result,omitempty"`
+	Error   *Failure        `json:"error,omitempty"`
+	Refused bool            `json:"refused,omitempty"`
+}
+
+// ServeSocket answers the commands of this machine's user until ctx ends. The
+// socket lies in the data directory, which only its owner can enter.
+func (r *Room) ServeSocket(ctx context.Context) error {
+	name := filepath.Join(r.opt.Data, socketName)
+	_ = os.Remove(name) // we own the directory: an old socket is a leftover
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "unix", name)
+	if err != nil {
+		return fmt.Errorf("listening for commands: %w", err)
+	}
+	if err := os.Chmod(name, 0o600); err != nil {
+		return errors.Join(fmt.Errorf("protecting the command socket: %w", err), l.Close())
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /act", r.serveAct)
+	srv := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
+	stop := context.AfterFunc(ctx, func() { _ = srv.Close() })
+	defer stop()
+	if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serving commands: %w", err)
+	}
+	return nil
+}
+
+func (r *Room) serveAct(w http.ResponseWriter, req *http.Request) {
+	var a Act
+	var out answer
+	err := json.NewDecoder(http.MaxBytesReader(w, req.Body, maxAct)).Decode(&a)
+	if err == nil {
+		out, err = r.answer(req.Context(), a)
+	}
+	if err != nil {
+		out = answer{Error: &Failure{Text: err.Error()}}
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(out) // the command is gone; the act is on record
+}
+
+func (r *Room) answer(ctx context.Context, a Act) (answer, error) {
+	v, err := r.Do(ctx, a)
+	if f, ok := errors.AsType[*Failure](err); ok {
+		return answer{Error: f, Refused: true}, nil
+	}
+	if err != nil {
+		return answer{}, err
+	}
+	raw, err := json.Marshal(v)
+	if err != nil {
+		return answer{}, fmt.Errorf("encoding the result of %q: %w", a.Name, err)
+	}
+	return answer{Result: raw}, nil
+}
+
+// Call carries an act out in the process that owns the data directory, or opens
+// the room itself when nobody does. A refused act is a [*Failure].
+func Call(ctx context.Context, opt Options, a Act) (json.RawMessage, error) {
+	out, err := call(ctx, filepath.Join(opt.Data, socketName), a)
+	if errors.Is(err, errNobody) {
+		out, err = callHere(ctx, opt, a)
+	}
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case out.Error != nil && out.Refused:
+		return nil, out.Error
+	case out.Error != nil:
+		return nil, errors.New(out.Error.Text)
+	}
+	return out.Result, nil
+}
+
+func callHere(ctx context.Context, opt Options, a Act) (out answer, err error) {
+	r, err := Open(ctx, opt)
+	if err != nil {
+		return answer{}, err
+	}
+	defer func() { err = errors.Join(err, r.Close()) }()
+	return r.answer(ctx, a)
+}
+
+// errNobody says that no process serves the directory.
+var errNobody = errors.New("nobody serves the data directory")
+
+func call(ctx context.Context, socket string, a Act) (answer, error) {
+	client := &http.Client{Transport: &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			var d net.Dialer
+			conn, err := d.DialContext(ctx, "unix", socket)
+			if err != nil {
+				return nil, errors.Join(errNobody, err)
+			}
+			return conn, nil
+		},
+	}}
+	defer client.CloseIdleConnections()
+	body, err := json.Marshal(a)
+	if err != nil {
+		return answer{}, fmt.Errorf("encoding act %q: %w", a.Name, err)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://room/act", bytes.NewReader(body))
+	if err != nil {
+		return answer{}, fmt.Errorf("calling the room: %w", err)
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return answer{}, fmt.Errorf("calling the room: %w", err)
+	}
+	defer func() { _ = resp.Body.Close() }() // read to its end below
+	var out answer
+	raw, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return answer{}, fmt.Errorf("reading the room's answer (the act may have been carried out: look before repeating it): %w", err)
+	}
+	if err := json.Unmarshal(raw, &out); err != nil {
+		return answer{}, fmt.Errorf("reading the room's answer: %w", err)
+	}
+	return out, nil
+}
