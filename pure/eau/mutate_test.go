@@ -106,11 +106,11 @@ func (m *mutator) last(n int32, text string) cut {
 func (m *mutator) find(path string) int32 {
 	m.tb.Helper()
 	parts := strings.Split(path, ".")
-	kind, profile, _ := strings.Cut(parts[0], ":")
+	head, index := indexed(parts[0])
+	kind, profile, _ := strings.Cut(head, ":")
 	root := m.tree.nodes[0].first
 	n := root
 	if kind != m.tree.nodes[root].name {
-		kind, index := indexed(kind)
 		for e := m.tree.child(root, "entry"); e != 0; e = m.tree.again(e) {
 			res := m.tree.resourceOf(e)
 			name, _ := m.tree.profile(res)

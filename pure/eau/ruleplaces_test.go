@@ -1,9 +1,7 @@
 package eau
 
 import (
-	"os"
 	"slices"
-	"sort"
 	"testing"
 )
 
@@ -97,24 +95,27 @@ func (p *places) primitive(r *rule, place string) {
 	}
 }
 
-func TestUncovered(t *testing.T) {
-	if os.Getenv("DUMP") == "" {
-		t.Skip("dump")
-	}
+// noMutant are rules that no document can break, with the reason.
+var noMutant = map[string]string{
+	"max KBV_PR_EAU_Bundle.entry:AusstellendeVerschreibendeVerantwortlichePerson.response.outcome": "an outcome holds a resource, and no profile here describes one",
+	"max KBV_PR_EAU_Storno_Bundle.entry:Einrichtung.response.outcome":                              "as above",
+	"reference KBV_PR_EAU_Storno.entry.item":                                                       "the profile excludes item.reference: there is nothing to lead anywhere",
+	"reference-type KBV_PR_EAU_Storno.entry.item":                                                  "as above",
+	"type KBV_PR_EAU_Composition.text.div":                                                         "XHTML has rules of its own, see TestNarrativesAreChecked",
+}
+
+func TestEveryRuleOfTheTablesHasAMutant(t *testing.T) {
 	seen := map[string]bool{}
+	docs := documents(t)
 	for _, name := range documentNames() {
-		structuralMutants(t, name, documents(t)[name], seen)
+		structuralMutants(t, name, docs[name], seen)
 	}
-	var miss []string
-	all := rulePlaces(rules121())
-	for r := range all {
-		if !seen[r] {
-			miss = append(miss, r)
+	for rule := range rulePlaces(rules121()) {
+		switch reason := noMutant[rule]; {
+		case !seen[rule] && reason == "":
+			t.Errorf("no mutant breaks: %s", rule)
+		case seen[rule] && reason != "":
+			t.Errorf("%s has a mutant, yet is named as impossible", rule)
 		}
-	}
-	sort.Strings(miss)
-	t.Logf("%d of %d not broken", len(miss), len(all))
-	for _, m := range miss {
-		t.Log(m)
 	}
 }

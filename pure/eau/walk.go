@@ -100,6 +100,7 @@ func (c *checker) primitive(nd *node, r *rule) {
 		return
 	case !r.prim.valid(v):
 		c.report("type", SeverityError, "Der Wert hat nicht die Form des Typs "+r.typ+".")
+		return
 	case r.isFixed && v != r.fixed:
 		c.report("fixed", SeverityError, "Der Wert muss „"+r.fixed+"“ sein.")
 	}
