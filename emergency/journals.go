@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -61,6 +62,11 @@ func (js *Journals) Open(ctx context.Context, k catalogue.KasseID) (*Journal, er
 	defer js.mu.Unlock()
 	if j, ok := js.open[k]; ok {
 		return j, nil
+	}
+	if names, err := js.config.Place.Stores(ctx, storeOf(k)); err != nil {
+		return nil, fmt.Errorf("opening the journal of Kasse %s: %w", k, err)
+	} else if !slices.Contains(names, storeOf(k)) { // opening would make it
+		return nil, fmt.Errorf("opening the journal of Kasse %s: %w", k, ErrNoKey)
 	}
 	j, err := js.openStore(ctx, k)
 	if err != nil {

@@ -115,6 +115,7 @@ type verdict struct {
 	class    Class
 	of       emergency.Number // of a duplicate
 	reason   string           // why held, refused or filed apart
+	code     string           // of the error message that a sure fault deserves
 	flags    []string
 	cancels  []emergency.Number // the eAU mails that this Storno cancels
 	releases []emergency.Number // Stornos that waited for this eAU
@@ -150,7 +151,7 @@ func (p policy) judge(h hashed, k *known) verdict {
 	case p.exercise && r.marked && !r.test:
 		v.class, v.reason = ClassHeld, "als Echtdaten gekennzeichnet, aber dies ist eine Übung"
 	case r.problem != "":
-		v.class, v.reason = ClassHeld, r.problem
+		v.class, v.reason, v.code = ClassHeld, r.problem, r.code
 	case r.kind == DocStorno:
 		p.storno(h, k, &v)
 	case r.kind == DocNote:

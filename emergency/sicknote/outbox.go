@@ -178,6 +178,23 @@ func (in *Intake) queueRefusals(ctx context.Context, tx *db.Tx, j *emergency.Jou
 	return err
 }
 
+// prepare writes the answers that sure faults deserve. They wait for two people;
+// a mail that nobody can be told about is held without one.
+func (in *Intake) prepare(ctx context.Context, tx *db.Tx, j *emergency.Journal, mb *Mailbox, at time.Time, mails []prepared) ([]ledger.Row, error) {
+	var rows []ledger.Row
+	for _, m := range mails {
+		a, err := in.queue(ctx, tx, j, mb, at, m.reading.code, AnswerPrepared, m)
+		if errors.Is(err, errCompose) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		rows = append(rows, a.row())
+	}
+	return rows, nil
+}
+
 // errCompose says that no answer can be written for a mail.
 var errCompose = errors.New("no answer can be written")
 

@@ -62,7 +62,7 @@ var Schema = db.Migrations{Package: "sicknote", Steps: []string{`
 		deadline bigint not null,
 		primary key (mailbox, uidl)
 	);
-`, answerSchema}}
+`, answerSchema, requestSchema}}
 
 // Class says how a mail was counted. Every mail that was read has exactly one.
 type Class string
@@ -241,6 +241,7 @@ func Keepers() []ledger.Keeper {
 		keeper("sicknote_leave", scanLeave, `select `+leaveColumns+` from sicknote_leave`),
 		keeper("sicknote_left", scanLeft, leftQuery),
 		keeper("sicknote_answer", scanAnswer, answerQuery),
+		keeper("sicknote_request", scanRequest, requestQuery),
 	}
 }
 

@@ -82,7 +82,7 @@ func (in *Intake) settleTx(ctx context.Context, tx *db.Tx, j *emergency.Journal,
 		leaves: map[emergency.Number]*leaveRow{}, counts: map[Class]int{},
 	}
 	p := in.policy()
-	var answers []prepared
+	var refused, sure []prepared
 	for _, h := range batch {
 		row, err := unreadRow(ctx, tx, h.number)
 		if errors.Is(err, sql.ErrNoRows) {
@@ -95,8 +95,11 @@ func (in *Intake) settleTx(ctx context.Context, tx *db.Tx, j *emergency.Journal,
 		if err := s.take(ctx, tx, row, h, v); err != nil {
 			return err
 		}
-		if v.class == ClassRefused {
-			answers = append(answers, prepared{number: h.number, reading: h.reading})
+		switch one := (prepared{number: h.number, reading: h.reading}); {
+		case v.class == ClassRefused:
+			refused = append(refused, one)
+		case v.class == ClassHeld && v.code != "":
+			sure = append(sure, one)
 		}
 	}
 	if len(s.order) == 0 {
@@ -107,10 +110,15 @@ func (in *Intake) settleTx(ctx context.Context, tx *db.Tx, j *emergency.Journal,
 		return err
 	}
 	if p.refusal != nil {
-		if err := in.queueRefusals(ctx, tx, j, mb, at, *p.refusal, answers); err != nil {
+		if err := in.queueRefusals(ctx, tx, j, mb, at, *p.refusal, refused); err != nil {
 			return err
 		}
 	}
+	answers, err := in.prepare(ctx, tx, j, mb, at, sure)
+	if err != nil {
+		return err
+	}
+	rows = append(rows, answers...)
 	return j.ApplyTx(ctx, tx, emergency.Entry{
 		At: at, Actor: ledger.System, Kind: "mail.read", Data: map[string]any{"mailbox": mb.Address, "classes": s.counts}, Rows: rows,
 	}, s.changes...)
