@@ -18,6 +18,10 @@ type Engine struct {
 	channels map[string]*channel // by folded name
 	other    *channel            // every channel no rule names
 
+	correlations []*Rule
+	usedBy       map[*Rule][]int // correlations that refer to a rule
+	carry        [][]string      // by correlation: fields that those above it need
+
 	routed []*routedRule
 	byRule map[*Rule]*routedRule
 	mu     sync.RWMutex
@@ -104,6 +108,7 @@ func Compile(set *RuleSet, opt Options) (*Engine, []Problem) {
 	}
 	e.buildWindows()
 	e.groups[""] = e.build(nil, func(b *routedRule) binding { return b.declared(nil) })
+	e.prepareCorrelations(set)
 	sortProblems(problems)
 	return e, problems
 }

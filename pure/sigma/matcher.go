@@ -9,6 +9,7 @@ import (
 type Matcher struct {
 	eng   *Engine
 	hits  []*Rule
+	loud  []*Rule // without those that are only parts of correlations
 	epoch uint32
 	memo  []uint32 // by test: epoch<<1 | answer
 	mark  []uint32 // by rule of the group: epoch in which it became a candidate
@@ -28,11 +29,29 @@ func (e *Engine) NewMatcher() *Matcher { return &Matcher{eng: e} }
 // An event with a Channel is a Windows event and goes by channel and EventID.
 // Otherwise Sources decide; without any, the event is offered to every rule
 // that is for no Windows channel.
+//
+// Rules that are only parts of correlations are not among them: see All.
 func (m *Matcher) Match(ev *Event) []*Rule {
 	m.hits = m.hits[:0]
+	m.find(ev)
+	m.loud = m.loud[:0]
+	for _, r := range m.hits {
+		if !r.Quiet {
+			m.loud = append(m.loud, r)
+		}
+	}
+	return m.loud
+}
+
+// All returns every rule that matched in the last Match, also those that are
+// only parts of correlations. It is what a Correlator observes.
+func (m *Matcher) All() []*Rule { return m.hits }
+
+// find fills m.hits.
+func (m *Matcher) find(ev *Event) {
 	g := m.group(ev)
 	if g == nil || len(g.rules) == 0 {
-		return m.hits
+		return
 	}
 	m.begin(g)
 	ev.rename(g.fields)
@@ -48,7 +67,6 @@ func (m *Matcher) Match(ev *Event) []*Rule {
 	if len(m.hits) > 1 {
 		slices.SortFunc(m.hits, func(a, b *Rule) int { return a.seq - b.seq })
 	}
-	return m.hits
 }
 
 // begin forgets the answers for the last event.

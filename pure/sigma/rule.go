@@ -33,6 +33,9 @@ type Rule struct {
 	Logsource                    Logsource
 	File                         string
 	Line                         int
+	Filters                      []string     // titles of the filters put on it
+	Quiet                        bool         // only a part of correlations: no match of its own
+	Correlation                  *Correlation // nil for a rule about single events
 
 	seq   int // position in its set
 	cond  *expr
@@ -52,7 +55,8 @@ func (r *Rule) Version() string {
 
 // RuleSet is what a set of rule files contains, before compiling.
 type RuleSet struct {
-	Rules []*Rule
+	Rules        []*Rule // about single events
+	Correlations []*Rule
 }
 
 // ParseOptions are what reading rules may need from outside.
@@ -68,23 +72,51 @@ func ParseRules(files []File) (*RuleSet, []Problem) { return ParseOptions{}.Pars
 func (o ParseOptions) Parse(files []File) (*RuleSet, []Problem) {
 	set := &RuleSet{}
 	var problems []Problem
+	var filters []*filterRule
 	for _, f := range files {
 		docs, err := parseYAML(f.Data)
 		if err != nil {
 			problems = append(problems, problemOf(f.Name, nil, err))
 		}
 		for _, d := range docs {
-			r, err := parseRule(f.Name, d, o.Placeholders)
+			filter, err := set.add(f.Name, d, o)
 			if err != nil {
 				problems = append(problems, problemOf(f.Name, d, err))
-				continue
+			} else if filter != nil {
+				filters = append(filters, filter)
 			}
-			r.seq = len(set.Rules)
-			set.Rules = append(set.Rules, r)
 		}
 	}
+	for _, f := range filters {
+		problems = append(problems, f.apply(set.Rules)...)
+	}
+	problems = append(problems, set.resolve()...)
 	sortProblems(problems)
 	return set, problems
+}
+
+// add reads one document into the set; filters come back, to be put on when all rules are there.
+func (s *RuleSet) add(file string, d *node, o ParseOptions) (*filterRule, error) {
+	switch {
+	case d.kind != mapNode:
+		return nil, errAt(d.line, "not a Sigma rule: the document is no map")
+	case d.get("action") != nil:
+		return nil, errAt(d.line, "rule collections with action are not part of Sigma 2")
+	case d.get("filter") != nil:
+		return parseFilter(file, d, o.Placeholders)
+	case d.get("correlation") != nil:
+		r, err := parseCorrelation(file, d)
+		if err == nil {
+			s.Correlations = append(s.Correlations, r)
+		}
+		return nil, err
+	}
+	r, err := parseRule(file, d, o.Placeholders)
+	if err == nil {
+		r.seq = len(s.Rules)
+		s.Rules = append(s.Rules, r)
+	}
+	return nil, err
 }
 
 func problemOf(file string, doc *node, err error) Problem {
@@ -103,9 +135,6 @@ func problemOf(file string, doc *node, err error) Problem {
 }
 
 func parseRule(file string, d *node, ph Placeholders) (*Rule, error) {
-	if d.kind != mapNode {
-		return nil, errAt(d.line, "not a Sigma rule: the document is no map")
-	}
 	r := metaOf(file, d)
 	det := d.get("detection")
 	if det == nil || det.kind != mapNode {
