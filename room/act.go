@@ -31,9 +31,13 @@ type handler struct {
 type Failure struct {
 	Rule int    `json:"rule"`
 	Text string `json:"text"`
+	err  error
 }
 
 func (f *Failure) Error() string { return f.Text }
+
+// Unwrap gives the domain's own error, when there is one.
+func (f *Failure) Unwrap() error { return f.err }
 
 // ErrNoAct says that an act is not known.
 var ErrNoAct = errors.New("no such act")
@@ -77,6 +81,11 @@ func (r *Room) Do(ctx context.Context, a Act) (any, error) {
 	out, err := h.do(ctx, r, as, a.Args)
 	if refused, ok := errors.AsType[*operation.Refused](err); ok {
 		return nil, &Failure{Rule: int(refused.Rule), Text: refused.Text}
+	}
+	for _, consent := range []error{access.ErrSamePerson, access.ErrUnknownPerson, access.ErrChanged, access.ErrExpired, access.ErrDecided} {
+		if errors.Is(err, consent) {
+			return nil, &Failure{Rule: int(operation.RuleTwoPeople), Text: err.Error(), err: err}
+		}
 	}
 	return out, err
 }

@@ -57,6 +57,8 @@ func handlers() map[string]handler {
 		"clearance.list":   reading(clearances),
 		"rotation.prove":   doing(proveRotation),
 
+		"emergency.prepare": doing(prepareEmergency),
+
 		"rebuild.begin":  doing(beginRebuild),
 		"trial.enter":    doing(enterTrial),
 		"handover.begin": doing(beginHandover),

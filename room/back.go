@@ -103,6 +103,13 @@ type placementsArgs struct {
 	Reason     string                  `json:"reason"`
 }
 
+// prepareEmergency says that the emergency path of placements may start.
+func prepareEmergency(ctx context.Context, r *Room, as access.Person, a placementsArgs) (Changed, error) {
+	cmd := &operation.PrepareEmergency{Placements: a.Placements}
+	cmd.Reason = a.Reason
+	return alone(ctx, r, as, cmd)
+}
+
 // beginHandover ends intake: from now on what is there is handed over.
 func beginHandover(ctx context.Context, r *Room, as access.Person, a placementsArgs) (Changed, error) {
 	cmd := &operation.BeginHandover{Placements: a.Placements}

@@ -142,6 +142,11 @@ func (r *Room) adopt(ctx context.Context, s Setup, master *seal.Master) error {
 	if _, err := store.Do(ctx, cmd); err != nil {
 		return err
 	}
+	if s.Exercise {
+		if err := prepareSickNotes(ctx, store, s, now); err != nil {
+			return err
+		}
+	}
 	for _, k := range s.Catalogue.Kassen {
 		if err := r.Journals.Provision(ctx, k.ID, now, s.People[0].ID, master); err != nil {
 			return err
@@ -149,6 +154,27 @@ func (r *Room) adopt(ctx context.Context, s Setup, master *seal.Master) error {
 	}
 	return nil
 }
+
+// prepareSickNotes makes the one emergency service that a practice room brings
+// with it ready for every Kasse.
+func prepareSickNotes(ctx context.Context, store *operation.Store, s Setup, now time.Time) error {
+	cmd := &operation.PrepareEmergency{}
+	for _, p := range s.Catalogue.Placements {
+		if p.Service == sickNotes {
+			cmd.Placements = append(cmd.Placements, p.ID)
+		}
+	}
+	if len(cmd.Placements) == 0 {
+		return nil
+	}
+	cmd.Reason = "Übungsraum: eAU-Annahme im Notbetrieb ist vorbereitet"
+	cmd.Sign(now, s.People[0], s.People[1])
+	_, err := store.Do(ctx, cmd)
+	return err
+}
+
+// sickNotes is the service whose emergency operation package sicknote is.
+const sickNotes catalogue.ServiceID = "eau"
 
 func makeMaster(dir string, s Setup) (*seal.Master, error) {
 	pass := s.Passphrase

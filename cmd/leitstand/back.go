@@ -147,6 +147,22 @@ type stateCmd struct {
 	Confirm confirmCmd `cmd:"" help:"Confirm that things are in their stored state."`
 }
 
+type emergencyCmd struct {
+	Prepare emergencyPrepareCmd `cmd:"" help:"Say that the emergency path of placements may start (check list: SGB X § 80, SGB V § 393)."`
+}
+
+type emergencyPrepareCmd struct {
+	roomFlags
+	asFlag
+	Placements []string `arg:"" help:"Placements (IK/service/site)."`
+	Reason     string   `help:"Why, and where the check list lies." required:""`
+}
+
+// Run prepares emergency operation.
+func (c *emergencyPrepareCmd) Run(a *app) error {
+	return c.act(a, c.As, "emergency.prepare", map[string]any{"placements": c.Placements, "reason": c.Reason}, nil)
+}
+
 type handoverCmd struct {
 	Begin handoverBeginCmd `cmd:"" help:"End intake in emergency operation."`
 	Run   handoverRunCmd   `cmd:"" help:"Hand over what emergency operation accepted, and compare both sides' books."`

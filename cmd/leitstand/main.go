@@ -34,6 +34,7 @@ type cli struct {
 	Clearance clearanceCmd `cmd:"" help:"Forensic clearances: the gate." group:"Acts"`
 	Rotation  rotationCmd  `cmd:"" help:"Proof that credentials were changed." group:"Acts"`
 	State     stateCmd     `cmd:"" help:"Rebuild, trial, acceptance, confirmation." group:"Acts"`
+	Emergency emergencyCmd `cmd:"" help:"Emergency operation." group:"Acts"`
 	Handover  handoverCmd  `cmd:"" help:"Hand over what emergency operation accepted." group:"Acts"`
 	Notice    noticeCmd    `cmd:"" help:"Public list and statements." group:"Acts"`
 	Ledger    ledgerCmd    `cmd:"" help:"Verify, witness and export the record." group:"Acts"`
