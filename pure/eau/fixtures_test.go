@@ -158,14 +158,9 @@ func documents(tb testing.TB) map[string][]byte {
 func enriched(tb testing.TB, from map[string][]byte) map[string][]byte {
 	tb.Helper()
 	const official = `<use value="official"/>`
-	const used = `<search><mode value="match"/><score value="1.0"/></search>` +
-		`<request><method value="PUT"/><url value="Organization/1"/><ifNoneMatch value="W/1"/><ifModifiedSince value="2026-11-20T12:00:00Z"/>` +
-		`<ifMatch value="W/2"/><ifNoneExist value="a=b"/></request>`
-	const answered = `<response><status value="200"/><location value="urn:x"/><etag value="W/1"/><lastModified value="2026-11-20T12:00:00Z"/></response>`
 	out := map[string][]byte{}
 	m := newMutator(tb, from["bg"])
 	comp := m.find("Composition.meta")
-	entry := m.tree.nodes[m.tree.nodes[m.find("Practitioner")].up].up
 	const typed = `<type><coding><system value="` + hl7CS + `v2-0203"/><code value="XX"/></coding></type>`
 	out["bg+"] = m.apply(
 		cut{int(m.tree.nodes[comp].end), int(m.tree.nodes[comp].end), `<text><status value="additional"/><div xmlns="` + nsXHTML + `"><p>Hinweis</p></div></text>`},
@@ -175,7 +170,6 @@ func enriched(tb testing.TB, from map[string][]byte) map[string][]byte {
 		cut{int(m.tree.nodes[m.find("Coverage.payor.identifier.system")].pos), int(m.tree.nodes[m.find("Coverage.payor.identifier.system")].pos), official + typed},
 		m.first(m.find("Coverage.payor.identifier.extension(Alternative_IK).value"), official+typed),
 		m.first(m.find("Practitioner.name.family"), `<extension url="`+deSD+`humanname-namenszusatz"><valueString value="Graf"/></extension>`),
-		m.last(entry, answered),
 		m.replace(m.find("Patient.birthDate"),
 			`<birthDate value="1980"><extension url="`+hl7SD+`data-absent-reason"><valueCode value="unknown"/></extension></birthDate>`),
 	)
@@ -188,10 +182,8 @@ func enriched(tb testing.TB, from map[string][]byte) map[string][]byte {
 		out[name+"+"] = m.apply(cuts...)
 	}
 	m = newMutator(tb, from["storno"])
-	entry = m.tree.nodes[m.tree.nodes[m.find("Organization")].up].up
 	stamp := m.find("Bundle.timestamp")
-	out["storno+"] = m.apply(m.last(entry, used+answered),
-		cut{int(m.tree.nodes[stamp].end), int(m.tree.nodes[stamp].end), `<link><relation value="self"/><url value="urn:x"/></link>`})
+	out["storno+"] = m.apply(cut{int(m.tree.nodes[stamp].end), int(m.tree.nodes[stamp].end), `<link><relation value="self"/><url value="urn:x"/></link>`})
 	return out
 }
 

@@ -111,7 +111,7 @@ func entryOf(path string) func(*mutator) []cut {
 }
 
 func invMutants() []invMutant {
-	return slices.Concat(bundleMutants(), conditionMutants(), patientMutants(), addressMutants(), partyMutants())
+	return slices.Concat(bundleMutants(), coreMutants(), conditionMutants(), patientMutants(), addressMutants(), partyMutants())
 }
 
 func bundleMutants() []invMutant {
@@ -161,7 +161,7 @@ func conditionMutants() []invMutant {
 	const au, icd, step = "KBV_PR_EAU_Condition_AU", "KBV_PR_EAU_Condition_ICD", "KBV_PR_EAU_ServiceRequest_steps"
 	return []invMutant{
 		{au, "-eau-begrenzungDateFestgestelltAm", "gkv", set("Condition:AU.extension(assertedDate).value", "2026-11"), nil, ""},
-		{au, "-eau-begrenzungDateStart", "gkv", set("Condition:AU.onsetPeriod.start", "2026-11"), nil, ""},
+		{au, "-eau-begrenzungDateStart", "gkv", set("Condition:AU.onsetPeriod.start", "2026-10"), nil, ""},
 		{au, "-eau-begrenzungDateEnd", "gkv", set("Condition:AU.onsetPeriod.end", "2026-12"), nil, ""},
 		{au, "-eau-begrenzungDateteilweise-arbeitsfaehig-ab", "pkv", set("Condition:AU.extension(partially_employable).value", "2026-11"), nil, ""},
 		{au, "-eau-anzahlUrsache", "gkv", set("Condition:AU.extension[3].value.coding.code", CauseWorkAccident), nil, ""},
@@ -309,6 +309,20 @@ func partyMutants() []invMutant {
 	)
 }
 
+// coreMutants break the invariants of FHIR itself.
+func coreMutants() []invMutant {
+	return []invMutant{
+		{"KBV_PR_EAU_Condition_AU", "per-1", "gkv", set("Condition:AU.onsetPeriod.start", "2026-11-28"), nil, ""},
+		{"KBV_PR_EAU_Condition_ICD", "con-5", "gkv", set("Condition:ICD[1].verificationStatus.coding.code", "entered-in-error"), []string{"icd-6"}, "no certainty goes with an entry made in error"},
+		{"KBV_PR_FOR_Organization", "org-1", "sel", gone("Organization.name", "Organization.identifier", "Organization.identifier[1]"), nil, ""},
+	}
+}
+
+// isCore reports whether an invariant is one of FHIR itself.
+func isCore(key string) bool {
+	return slices.ContainsFunc(coreMutants(), func(im invMutant) bool { return im.key == key })
+}
+
 func TestEveryInvariantFailsOnTheMutantThatBreaksIt(t *testing.T) {
 	docs := documents(t)
 	for _, im := range invMutants() {
@@ -337,7 +351,11 @@ func TestEveryInvariantHasAMutant(t *testing.T) {
 	}
 	want := map[string]bool{}
 	for name, p := range rules121().profiles {
-		eachInvariant(p.root, func(inv *invariant) { want[name+" "+inv.key] = true })
+		eachInvariant(p.root, func(inv *invariant) {
+			if !isCore(inv.key) || have[name+" "+inv.key] {
+				want[name+" "+inv.key] = true
+			}
+		})
 	}
 	for w := range want {
 		if !have[w] {
@@ -404,7 +422,8 @@ func TestTheTablesHaveThePublishedInvariants(t *testing.T) {
 		}
 	}
 	for k := range ours {
-		if published[k] == "" {
+		_, key, _ := strings.Cut(k, " ")
+		if published[k] == "" && !isCore(key) {
 			t.Errorf("%s is not published", k)
 		}
 	}
