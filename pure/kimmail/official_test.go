@@ -166,10 +166,10 @@ func TestTheOfficialCertificatesAndTheirCA(t *testing.T) {
 		t.Fatal(err)
 	}
 	at := time.Date(2021, 1, 1, 0, 0, 0, 0, time.UTC)
-	if state, detail := trust.judge(leaf, nil, at); state != SignatureTrusted {
+	if state, _, detail := trust.judge(leaf, nil, at); state != SignatureTrusted {
 		t.Errorf("with its root: %v, %s", state, detail)
 	}
-	if state, _ := trust.judge(leaf, nil, at.AddDate(10, 0, 0)); state != SignatureUntrusted {
+	if state, _, _ := trust.judge(leaf, nil, at.AddDate(10, 0, 0)); state != SignatureUntrusted {
 		t.Errorf("after its end: %v", state)
 	}
 	sd, err := readSignedData(official(t, "inputEmail.txt.02.signedcms"), DefaultLimits())

@@ -353,7 +353,7 @@ func TestCertificatesMustBeValidWhenTheMailArrives(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if o.Signature.State != SignatureUntrusted || !strings.Contains(o.Signature.Detail, "is valid from") {
+		if o.Signature.State != SignatureUntrusted || !o.Signature.NotValid || !strings.Contains(o.Signature.Detail, "is valid from") {
 			t.Errorf("%s: %v, %s", name, o.Signature.State, o.Signature.Detail)
 		}
 	}

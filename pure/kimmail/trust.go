@@ -80,22 +80,23 @@ func (t *Trust) Anchors() int {
 	return len(t.anchors)
 }
 
-// judge traces an intact signature's certificate to an anchor.
-func (t *Trust) judge(cert *Certificate, others []*Certificate, at time.Time) (SignatureState, string) {
+// judge traces an intact signature's certificate to an anchor. expired: it got there,
+// but a certificate on the way was outside its time.
+func (t *Trust) judge(cert *Certificate, others []*Certificate, at time.Time) (state SignatureState, expired bool, detail string) {
 	if t.Anchors() == 0 {
-		return SignatureIntact, "no trust anchors are configured"
+		return SignatureIntact, false, "no trust anchors are configured"
 	}
 	chain, err := t.chain(cert, others)
 	if err != nil {
-		return SignatureUntrusted, err.Error()
+		return SignatureUntrusted, false, err.Error()
 	}
 	for _, c := range append([]*Certificate{cert}, chain...) {
 		if at.Before(c.NotBefore) || at.After(c.NotAfter) {
-			return SignatureUntrusted, fmt.Sprintf("certificate %q is valid from %s to %s only",
+			return SignatureUntrusted, true, fmt.Sprintf("certificate %q is valid from %s to %s only",
 				c.CommonName, c.NotBefore.Format(time.DateOnly), c.NotAfter.Format(time.DateOnly))
 		}
 	}
-	return SignatureTrusted, "revocation was not checked"
+	return SignatureTrusted, false, "revocation was not checked"
 }
 
 // chain returns the certificates above cert, the anchor last.

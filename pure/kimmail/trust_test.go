@@ -90,7 +90,7 @@ func TestChainsLeadToAnAnchorOrNowhere(t *testing.T) {
 				t.Fatal(err)
 			}
 			for range 2 { // the second time from memory
-				if got, detail := trust.judge(c.leaf, c.sent, testTime); got != c.want {
+				if got, _, detail := trust.judge(c.leaf, c.sent, testTime); got != c.want {
 					t.Errorf("%v: %s", got, detail)
 				}
 			}
@@ -113,7 +113,7 @@ func TestANetOfCertificatesEndsTheSearch(t *testing.T) {
 		net = append(net, &c)
 	}
 	start := time.Now()
-	if state, _ := trust.judge(stranger[1], net, testTime); state != SignatureUntrusted {
+	if state, _, _ := trust.judge(stranger[1], net, testTime); state != SignatureUntrusted {
 		t.Errorf("state %v", state)
 	}
 	if d := time.Since(start); d > 2*time.Second {
@@ -184,7 +184,7 @@ func TestAnUnknownCriticalExtensionIsNotTrusted(t *testing.T) {
 	}
 	leaf := *certs[1]
 	leaf.unknownExt = true
-	if state, detail := trust.judge(&leaf, nil, testTime); state != SignatureUntrusted || !strings.Contains(detail, "critical") {
+	if state, _, detail := trust.judge(&leaf, nil, testTime); state != SignatureUntrusted || !strings.Contains(detail, "critical") {
 		t.Errorf("%v: %s", state, detail)
 	}
 	// keyUsage (2.5.29.15) under an identifier that nobody knows (2.5.29.99)

@@ -65,8 +65,30 @@ type Signature struct {
 	Time   time.Time    // as the signer claims, zero if he does not
 	Detail string       // why the state is not better
 
+	// NotValid: the certificate leads to an anchor but was outside its time, or is not
+	// for signing. Untrusted without it may as well mean that an anchor is missing here.
+	NotValid bool
+
 	emails    []RecipientEmail // signed recipient-emails attribute
 	hasEmails bool
+}
+
+// BundleFault is what the signature of a document means for an answer to its sender.
+// Only what cannot be our own fault has one of the codes 201 to 204.
+func (s Signature) BundleFault() Fault {
+	switch s.State {
+	case SignatureBroken:
+		return FaultBundleTampered
+	case SignatureUntrusted:
+		if s.NotValid {
+			return FaultBundleSigner
+		}
+		return FaultChain
+	case SignatureUnsupported, SignatureAbsent:
+		return FaultUnchecked
+	case SignatureIntact, SignatureTrusted:
+	}
+	return FaultNone
 }
 
 // Verify checks the signature of the container that the document came in, and the
@@ -119,9 +141,9 @@ func (sd *signedData) verifySigner(si *signerInfo, trust *Trust, at time.Time) S
 		out.State, out.Detail = stateOf(err), err.Error()
 		return out
 	}
-	out.State, out.Detail = trust.judge(cert, others, at)
+	out.State, out.NotValid, out.Detail = trust.judge(cert, others, at)
 	if out.State == SignatureTrusted && !cert.usage.digitalSignature && !cert.usage.nonRepudiation {
-		out.State, out.Detail = SignatureUntrusted, "the certificate is not for signing"
+		out.State, out.NotValid, out.Detail = SignatureUntrusted, true, "the certificate is not for signing"
 	}
 	return out
 }
