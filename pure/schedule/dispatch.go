@@ -105,7 +105,7 @@ func (b *builder) ask(e event, gene []int32) {
 	case later == e.at:
 		q.todo[e.i] = false
 		b.ended(e.i)
-	case row >= 0 && b.m.row(b.free, row)[e.at] <= 0:
+	case row >= 0:
 		q.line[row].push(event{0, askTask, e.i, e.key})
 		b.arm(row, e.at)
 	default:

@@ -296,51 +296,52 @@ func (w *work) startFor(finish int32) int32 {
 }
 
 // fits returns t if work can start exactly there. If not it returns from when on it
-// is worth asking again, and which row is short in slot t itself (or -1).
+// is worth asking again; or, if some resource has nothing left in slot t itself,
+// the row of that resource (otherwise -1).
 func (w *work) fits(m *model, profile []int32, t int32) (later, row int32) {
 	if w.length == 0 {
 		return t, -1
 	}
 	if w.roster != nil {
-		return w.fitsPaused(m, profile, t)
-	}
-	if t+w.length > m.slots {
+		r := w.roster
+		k := r.index[t]
+		if int(k+w.length) > len(r.slot) {
+			return m.slots, -1
+		}
+		if r.slot[k] != t {
+			return r.slot[k], -1
+		}
+	} else if t+w.length > m.slots {
 		return m.slots, -1
 	}
 	for _, c := range w.claims {
-		row := m.row(profile, c.row)
-		for u := t + w.length - 1; u >= t; u-- {
-			if row[u] < c.amount {
-				return u + 1, shortNow(u == t, c.row)
-			}
+		if m.row(profile, c.row)[t] <= 0 {
+			return t + 1, c.row
 		}
 	}
-	return t, -1
+	return w.free(m, profile, t), -1
 }
 
-func (w *work) fitsPaused(m *model, profile []int32, t int32) (later, row int32) {
-	r := w.roster
-	k := r.index[t]
-	if int(k+w.length) > len(r.slot) {
-		return m.slots, -1
-	}
-	if r.slot[k] != t {
-		return r.slot[k], -1
-	}
+// free returns t if the profile has all that work starting there claims, and
+// otherwise the slot behind one that has too little.
+func (w *work) free(m *model, profile []int32, t int32) int32 {
 	for _, c := range w.claims {
 		row := m.row(profile, c.row)
+		if w.roster == nil {
+			for u := t + w.length - 1; u >= t; u-- {
+				if row[u] < c.amount {
+					return u + 1
+				}
+			}
+			continue
+		}
+		r := w.roster
+		k := r.index[t]
 		for u := k + w.length - 1; u >= k; u-- {
 			if row[r.slot[u]] < c.amount {
-				return r.slot[u] + 1, shortNow(u == k, c.row)
+				return r.slot[u] + 1
 			}
 		}
 	}
-	return t, -1
-}
-
-func shortNow(now bool, row int32) int32 {
-	if now {
-		return row
-	}
-	return -1
+	return t
 }
