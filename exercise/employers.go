@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"net/url"
@@ -245,9 +246,7 @@ func (w *employerWorld) command(_ context.Context, do string, config json.RawMes
 
 func (w *employerWorld) counts() Counts {
 	c := make(Counts, len(w.tally)+1)
-	for k, v := range w.tally {
-		c[k] = v
-	}
+	maps.Copy(c, w.tally)
 	c["to_ask"] = int64(len(w.queue))
 	return c
 }

@@ -67,7 +67,7 @@ func latin1(utf []byte) []byte {
 		if r > 0xff {
 			r = '?'
 		}
-		out = append(out, byte(r)) //nolint:gosec // bounded above
+		out = append(out, byte(r))
 	}
 	return out
 }

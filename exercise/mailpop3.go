@@ -214,7 +214,7 @@ func (p *popSession) top(arg string) error {
 	lines, err := strconv.Atoi(strings.TrimSpace(count))
 	if err != nil || lines < 0 {
 		p.answer("-ERR TOP needs a message and a number of lines")
-		return nil
+		return nil //nolint:nilerr // the client has it, the session goes on
 	}
 	return p.retr(number, lines)
 }
@@ -228,7 +228,7 @@ func (p *popSession) retr(arg string, lines int) error {
 	content, err := p.drop.read(&p.mails[i])
 	if err != nil {
 		p.answer("-ERR [SYS/TEMP] the mail cannot be read")
-		return nil
+		return nil //nolint:nilerr // the client has it, the session goes on
 	}
 	if lines >= 0 {
 		content = firstLines(content, lines)

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -274,9 +275,7 @@ func (w *practiceWorld) command(context.Context, string, json.RawMessage) error 
 
 func (w *practiceWorld) counts() Counts {
 	c := make(Counts, len(w.tally)+1)
-	for k, v := range w.tally {
-		c[k] = v
-	}
+	maps.Copy(c, w.tally)
 	c["to_send"] = int64(len(w.queue))
 	return c
 }

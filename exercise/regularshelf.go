@@ -3,6 +3,7 @@ package exercise
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"strconv"
 	"sync"
 	"time"
@@ -240,9 +241,7 @@ func (s *shelf) counts() Counts {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c := make(Counts, len(s.tally))
-	for k, v := range s.tally {
-		c[k] = v
-	}
+	maps.Copy(c, s.tally)
 	return c
 }
 

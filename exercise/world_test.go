@@ -30,11 +30,8 @@ func TestTheOutsideWorldLosesNothing(t *testing.T) {
 	p := startTestPart(t, PartPractices, practices)
 	begin := time.Now()
 	for at := testFrom; ; at = at.Add(step) {
-		switch at.Sub(testFrom) {
-		case 24 * time.Hour:
-			mustDo(t, r, "fetcher", FetcherCommand{Mode: FetchOff})
-		case 48 * time.Hour:
-			mustDo(t, r, "fetcher", FetcherCommand{Mode: FetchOn})
+		if mode, ok := map[int]FetcherMode{24: FetchOff, 48: FetchOn}[int(at.Sub(testFrom).Hours())]; ok {
+			mustDo(t, r, "fetcher", FetcherCommand{Mode: mode})
 		}
 		for _, part := range []*Part{p, r} {
 			if _, err := part.Advance(t.Context(), at); err != nil {
