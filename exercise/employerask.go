@@ -3,6 +3,9 @@ package exercise
 import (
 	"bytes"
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,20 +15,37 @@ import (
 	"strings"
 	"unicode"
 
+	"leitstand/emergency/sicknote"
 	"leitstand/pure/eau"
 )
 
 // employerQuestion is the request of an employer for the sick note of one person
-// (§ 109 SGB IV), as JSON.
+// (§ 109 SGB IV), with the words of the data set.
 type employerQuestion struct {
-	Request    string `json:"request"`  // comes back as reference
-	Kasse      string `json:"kasse"`    // IK
-	Employer   string `json:"employer"` // Betriebsnummer, eight digits
-	KVNR       string `json:"kvnr"`
-	Family     string `json:"family"`
-	Given      string `json:"given"`
-	BirthDate  string `json:"birth_date"`
-	AbsentFrom string `json:"absent_from"` // YYYY-MM-DD
+	Request  string `json:"datensatz_id"`   // comes back as referenz_id
+	Employer string `json:"betriebsnummer"` // eight digits
+	Kasse    string `json:"kasse"`          // IK
+	KVNR     string `json:"versichertennummer"`
+	From     string `json:"abwesenheit_ab"` // YYYY-MM-DD
+}
+
+// EmployerTokens are the employers of an exercise as the emergency operation
+// knows them: each by the hash of a token of its own, made from the one secret
+// that [EmployersConfig] has, too.
+func EmployerTokens(secret string) map[[sha256.Size]byte]sicknote.Employer {
+	known := make(map[[sha256.Size]byte]sicknote.Employer, employers)
+	for i := range employers {
+		known[sha256.Sum256([]byte(employerToken(secret, employerNumber(i))))] = sicknote.Employer{Number: employerNumber(i)}
+	}
+	return known
+}
+
+func employerNumber(i int) string { return fmt.Sprintf("9%07d", i) }
+
+func employerToken(secret, number string) string {
+	mac := hmac.New(sha256.New, []byte(secret))
+	_, _ = mac.Write([]byte(number)) // never fails (hash.Hash)
+	return hex.EncodeToString(mac.Sum(nil))
 }
 
 // Codes of the answer (Kennzeichen der Rückmeldung) that an employer acts on.
@@ -38,14 +58,12 @@ const (
 // employerAnswer is what came back, judged.
 type employerAnswer struct {
 	err    error
-	codes  []int
+	code   int
 	faults []string // leaks, wrong, mismatched
 	why    string
 }
 
-func (a *employerAnswer) interim() bool {
-	return len(a.codes) > 0 && !slices.ContainsFunc(a.codes, func(c int) bool { return c != codeMissing && c != codeChecked })
-}
+func (a *employerAnswer) interim() bool { return a.code == codeMissing || a.code == codeChecked }
 
 func (a *employerAnswer) note() string {
 	if a.err != nil {
@@ -70,12 +88,13 @@ func (w *employerWorld) post(ctx context.Context, q employerQuestion) ([]byte, e
 	if err != nil {
 		return nil, err
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, w.config.URL, bytes.NewReader(body))
+	to := strings.TrimSuffix(w.config.URL, "/") + "/" + q.Kasse + "/requests"
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, to, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
 	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("Authorization", "Bearer "+w.config.Token)
+	req.Header.Set("Authorization", "Bearer "+employerToken(w.config.Secret, q.Employer))
 	resp, err := w.client.Do(req)
 	if err != nil {
 		return nil, errors.New("nobody answers") // the error of the system differs from run to run
@@ -96,30 +115,30 @@ func (w *employerWorld) post(ctx context.Context, q employerQuestion) ([]byte, e
 // it names a diagnosis or the doctor.
 func judgeAnswer(raw []byte, q employerQuestion, c *eau.Certificate, foretold bool) employerAnswer {
 	var answer struct {
-		Request string `json:"request"`
-		Answers []struct {
-			Code  int    `json:"code"`
-			Since string `json:"since"`
-			Until string `json:"until"`
-		} `json:"answers"`
+		Reference string `json:"referenz_id"`
+		Code      int    `json:"kennzeichen"`
+		Proofs    []struct {
+			Since string `json:"au_seit"`
+			Until string `json:"au_bis"`
+		} `json:"nachweise"`
 	}
 	var got employerAnswer
 	if found := leaks(raw, c); len(found) > 0 {
 		got.faults, got.why = append(got.faults, "leaks"), "leak: "+strings.Join(found, ", ")
 	}
-	if err := json.Unmarshal(raw, &answer); err != nil || len(answer.Answers) == 0 {
+	if err := json.Unmarshal(raw, &answer); err != nil || answer.Code < 1 || answer.Code > 9 {
 		got.err = errors.New("the answer cannot be read")
 		return got
 	}
-	if answer.Request != q.Request {
+	got.code = answer.Code
+	if answer.Reference != q.Request {
 		got.faults, got.why = append(got.faults, "mismatched"), got.why+" answers another request"
 	}
 	right := false
-	for _, a := range answer.Answers {
-		got.codes = append(got.codes, a.Code)
-		right = right || a.Code == codeFound && a.Until == c.Until && (c.Since == "" || a.Since == c.Since)
+	for _, p := range answer.Proofs {
+		right = right || p.Until == c.Until && (c.Since == "" || p.Since == c.Since)
 	}
-	if foretold && slices.Contains(got.codes, codeFound) && !right {
+	if foretold && got.code == codeFound && !right {
 		got.faults, got.why = append(got.faults, "wrong"), got.why+" not the period of the sick note"
 	}
 	return got

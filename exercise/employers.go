@@ -29,12 +29,13 @@ type EmployersConfig struct {
 	Notes    int         `json:"notes,omitempty"`
 	// Dir is where the book employers.csv is kept. It must not exist yet.
 	Dir string `json:"dir"`
-	// URL is where the emergency operation answers employers, on loopback. While
-	// it is empty, employers ask elsewhere, and nothing is asked here; command
+	// URL is where the emergency operation answers employers, on loopback
+	// (sicknote's EmployerHandler): "/<ik>/requests" is appended. While it is
+	// empty, employers ask elsewhere, and nothing is asked here; command
 	// "endpoint" sets it.
 	URL string `json:"url,omitempty"`
-	// Token is sent as bearer token.
-	Token string `json:"token"`
+	// Secret is what the tokens of the employers are made from, see EmployerTokens.
+	Secret string `json:"secret"`
 	// Share is how many of the absent are asked for, 0 to 1; 0 means 0.7.
 	Share float64 `json:"share,omitempty"`
 }
@@ -47,13 +48,13 @@ type EndpointCommand struct {
 // askAgain is how many times an employer asks after an interim answer.
 const askAgain = 4
 
-var askedColumns = []string{"request", "kasse", "employer", "time", "absent_from", "codes", "note"}
+var askedColumns = []string{"request", "kasse", "employer", "time", "absent_from", "code", "note"}
 
 // employerWorld is all employers.
 type employerWorld struct {
 	config EmployersConfig
 	plan   *plan
-	twisty map[int]bool // notes that are corrected, spoilt or cancelled: the answer cannot be foretold
+	twisty map[int]bool // notes that are corrected, spoilt, cancelled or not the person's only one: the answer cannot be foretold
 	queue  []enquiry    // by time
 	client *http.Client
 	book   *book
@@ -129,11 +130,16 @@ func (w *employerWorld) planAsks() {
 			w.twisty[e.note] = true
 		}
 	}
+	first := make(map[[2]int]int, len(w.plan.notes)) // by Kasse and person
 	for i := range w.plan.notes {
 		n := &w.plan.notes[i]
 		if n.fault != faultNone {
 			w.twisty[i] = true
 		}
+		if other, ok := first[[2]int{n.kasse, n.person}]; ok {
+			w.twisty[i], w.twisty[other] = true, true
+		}
+		first[[2]int{n.kasse, n.person}] = i
 		if r.Float64() < w.config.Share {
 			w.queue = append(w.queue, enquiry{at: w.office(n.issued, r), note: i})
 		}
@@ -200,16 +206,16 @@ func (w *employerWorld) enter(a enquiry, got *employerAnswer) {
 	case got.interim():
 		w.tally["interim"]++
 		again = true
-	case slices.Contains(got.codes, codeFound):
+	case got.code == codeFound:
 		w.tally["found"]++
 	}
-	for _, code := range got.codes {
-		w.tally["code_"+strconv.Itoa(code)]++
+	if got.code > 0 {
+		w.tally["code_"+strconv.Itoa(got.code)]++
 	}
 	for _, word := range got.faults {
 		w.tally[word]++
 	}
-	w.book.add(q.Request, q.Kasse, q.Employer, a.at.Format(time.RFC3339), q.AbsentFrom, fmt.Sprint(got.codes), got.note())
+	w.book.add(q.Request, q.Kasse, q.Employer, a.at.Format(time.RFC3339), q.From, strconv.Itoa(got.code), got.note())
 	if again && a.attempt < askAgain {
 		r := rand.New(rand.NewPCG(w.config.Seed^uint64(a.attempt+1), uint64(a.note)|1<<59)) //nolint:gosec // repeatable; small numbers
 		w.queue = append(w.queue, enquiry{at: w.office(a.at, r), note: a.note, attempt: a.attempt + 1})
@@ -227,9 +233,7 @@ func (w *employerWorld) question(a enquiry) employerQuestion {
 	}
 	return employerQuestion{
 		Request:  eau.NewID(w.plan.space, fmt.Sprintf("ask/%d/%d", a.note, a.attempt)),
-		Kasse:    person.Kasse,
-		Employer: fmt.Sprintf("9%07d", person.Employer), KVNR: person.KVNR,
-		Family: person.Name.Family, Given: person.Name.Given, BirthDate: person.BirthDate, AbsentFrom: from,
+		Employer: employerNumber(person.Employer), Kasse: person.Kasse, KVNR: person.KVNR, From: from,
 	}
 }
 

@@ -1,6 +1,7 @@
 package exercise
 
 import (
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"leitstand/emergency/sicknote"
 	"leitstand/pure/eau"
 )
 
@@ -21,6 +23,7 @@ import (
 type answerDesk struct {
 	mu    sync.Mutex
 	plan  *plan
+	known map[[sha256.Size]byte]sicknote.Employer
 	asked map[string]int // by person
 	spoil func(answer map[string]any, c *eau.Certificate)
 }
@@ -29,17 +32,17 @@ func (d *answerDesk) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	var q employerQuestion
-	if r.Header.Get("Authorization") != "Bearer token" || json.NewDecoder(r.Body).Decode(&q) != nil {
+	if d.known[sha256.Sum256([]byte(strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")))].Number == "" || json.NewDecoder(r.Body).Decode(&q) != nil {
 		http.Error(rw, "no", http.StatusUnauthorized)
 		return
 	}
 	d.asked[q.KVNR]++
-	entry := map[string]any{"code": 4}
-	answer := map[string]any{"request": q.Request, "answers": []any{entry}}
+	answer := map[string]any{"referenz_id": q.Request, "kennzeichen": 4}
 	for i := range d.plan.notes {
 		c := d.plan.certificate(i, false)
 		if c.Patient.KVNR == q.KVNR && c.Coverage.PayorIK == q.Kasse && d.asked[q.KVNR] > 1 {
-			entry["code"], entry["since"], entry["until"], entry["d_arzt"] = 2, c.Since, c.Until, false
+			answer["kennzeichen"] = 2
+			answer["nachweise"] = []any{map[string]any{"au_seit": c.Since, "au_bis": c.Until, "d_arzt": false}}
 			d.spoil(answer, &c)
 		}
 	}
@@ -49,7 +52,7 @@ func (d *answerDesk) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 func testEmployers(t *testing.T, spoil func(map[string]any, *eau.Certificate)) (*employerWorld, *answerDesk) {
 	t.Helper()
 	c := EmployersConfig{
-		Seed: 7, Kassen: testKassen, From: testFrom, Until: testUntil, Notes: 40, Share: 1, Dir: t.TempDir(), Token: "token",
+		Seed: 7, Kassen: testKassen, From: testFrom, Until: testUntil, Notes: 40, Share: 1, Dir: t.TempDir(), Secret: "geheim",
 	}
 	w, err := startEmployers(t.Context(), c)
 	if err != nil {
@@ -60,7 +63,7 @@ func testEmployers(t *testing.T, spoil func(map[string]any, *eau.Certificate)) (
 			t.Error(err)
 		}
 	})
-	d := &answerDesk{plan: w.plan, asked: make(map[string]int), spoil: spoil}
+	d := &answerDesk{plan: w.plan, known: EmployerTokens("geheim"), asked: make(map[string]int), spoil: spoil}
 	srv := httptest.NewServer(d)
 	t.Cleanup(srv.Close)
 	if err := w.command(t.Context(), "endpoint", json.RawMessage(fmt.Sprintf(`{"url":%q}`, srv.URL+"/employer"))); err != nil {
@@ -109,9 +112,9 @@ func TestEmployersNoticeWhatTheyMustNotGet(t *testing.T) {
 		}, "leaks"},
 		"the doctor's name":   {func(a map[string]any, c *eau.Certificate) { a["by"] = "Dr. " + c.Author.Name.Family }, "leaks"},
 		"the practice number": {func(a map[string]any, c *eau.Certificate) { a["n"] = c.Organization.BSNR }, "leaks"},
-		"another request":     {func(a map[string]any, _ *eau.Certificate) { a["request"] = "other" }, "mismatched"},
+		"another request":     {func(a map[string]any, _ *eau.Certificate) { a["referenz_id"] = "other" }, "mismatched"},
 		"another period": {func(a map[string]any, _ *eau.Certificate) {
-			a["answers"] = []any{map[string]any{"code": 2, "since": "2023-01-01", "until": "2023-01-02"}}
+			a["nachweise"] = []any{map[string]any{"au_seit": "2023-01-01", "au_bis": "2023-01-02"}}
 		}, "wrong"},
 	} {
 		t.Run(name, func(t *testing.T) {

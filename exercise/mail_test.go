@@ -285,8 +285,10 @@ func TestAcknowledgedMailSurvivesSIGKILL(t *testing.T) {
 	acked := make(map[string]bool)
 	for round := range kills {
 		p := startTestPart(t, PartMail, testMailConfig(dir))
+		enough := make(chan struct{}) // closed when this round has acknowledged some
 		var mu sync.Mutex
 		var wg sync.WaitGroup
+		n := 0
 		for w := range 4 {
 			wg.Go(func() {
 				c, err := smtp.Dial(p.Addr("smtp"))
@@ -302,11 +304,15 @@ func TestAcknowledgedMailSurvivesSIGKILL(t *testing.T) {
 					}
 					mu.Lock()
 					acked[id] = true
+					if n++; n == 20 {
+						close(enough)
+					}
 					mu.Unlock()
 				}
 			})
 		}
-		time.Sleep(time.Duration(40+37*round%90) * time.Millisecond)
+		<-enough
+		time.Sleep(time.Duration(37*round%23) * time.Millisecond)
 		if err := p.Kill(); err != nil {
 			t.Fatal(err)
 		}
@@ -318,7 +324,7 @@ func TestAcknowledgedMailSurvivesSIGKILL(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Logf("%d kills, %d mails acknowledged, %d stored", kills, len(acked), len(mails))
-	if len(acked) < 10*kills || len(mails) > len(acked)+4*kills {
+	if len(acked) < 20*kills || len(mails) > len(acked)+4*kills {
 		t.Errorf("%d acknowledged and %d stored: the test says nothing", len(acked), len(mails))
 	}
 	for _, m := range mails {
