@@ -40,18 +40,29 @@ type Part struct {
 	Notes []string
 }
 
-// ReadForeign reads machinery from files of one format ("" finds out which).
-// What names no site of its own is placed at site. Files of one call may refer
-// to each other. Ids are made from the names the other tool knows, so that
-// reading a newer export updates the same components. Secrets in the files are
-// not kept. The error is of type Problems.
-func ReadForeign(format Format, site SiteID, files ...File) (Part, error) {
-	p := foreign{site: site, byRef: map[string]ComponentID{}, comps: map[ComponentID]*Component{}}
-	if !plainID(string(site)) {
-		p.say("import", 0, "standort", "%q is no id of a site", site)
+// Reading says how to read foreign files.
+type Reading struct {
+	Format Format // "" finds out, file by file
+	Site   SiteID // of what names none
+	// Prefix comes before every id, with a point between: two tools may use one
+	// name for different things.
+	Prefix string
+}
+
+// ReadForeign reads machinery from files that may refer to each other. Ids are
+// made from the names the other tool knows, so that reading a newer export
+// updates the same components. Secrets in the files are not kept. The error is
+// of type Problems.
+func ReadForeign(how Reading, files ...File) (Part, error) {
+	p := foreign{site: how.Site, byRef: map[string]ComponentID{}, comps: map[ComponentID]*Component{}}
+	if !plainID(string(how.Site)) {
+		p.say("import", 0, "standort", "%q is no id of a site", how.Site)
+	}
+	if how.Prefix != "" {
+		p.prefix = slug(how.Prefix) + "."
 	}
 	for _, f := range files {
-		p.file(format, f)
+		p.file(how.Format, f)
 	}
 	if len(p.problems) > 0 {
 		return Part{}, p.problems.sorted()
@@ -65,11 +76,13 @@ type foreign struct {
 	name  string // of the file being read
 	site  SiteID
 	order []ComponentID
-	comps map[ComponentID]*Component
-	byRef map[string]ComponentID // what the format calls a thing
-	links []link
-	notes []string
-	kube  kubeState
+
+	prefix string
+	comps  map[ComponentID]*Component
+	byRef  map[string]ComponentID // what the format calls a thing
+	links  []link
+	notes  []string
+	kube   kubeState
 
 	tooMany bool // said already
 }
@@ -146,7 +159,7 @@ func (p *foreign) add(ref, what, title string, site SiteID) {
 	} else if !plainID(string(site)) {
 		site = SiteID(slug(string(site)))
 	}
-	id := at(slug(what), site)
+	id := at(p.prefix+slug(what), site)
 	if p.comps[id] == nil {
 		if p.full() {
 			return

@@ -152,7 +152,7 @@ func TestForeignFilesBecomeComponents(t *testing.T) {
 		},
 	} {
 		for _, format := range []catalogue.Format{x.format, ""} { // also when the format is to be found out
-			p, err := catalogue.ReadForeign(format, "munich", catalogue.File{Name: x.name, Data: []byte(x.data)})
+			p, err := catalogue.ReadForeign(catalogue.Reading{Format: format, Site: "munich"}, catalogue.File{Name: x.name, Data: []byte(x.data)})
 			if err != nil {
 				t.Errorf("%s as %q: %v", x.name, format, err)
 				continue
@@ -164,6 +164,16 @@ func TestForeignFilesBecomeComponents(t *testing.T) {
 				t.Errorf("%s as %q: notes\n%s\nwant\n%s", x.name, format, got, x.notes)
 			}
 		}
+	}
+}
+
+func TestAPrefixKeepsTwoToolsApart(t *testing.T) {
+	p, err := catalogue.ReadForeign(catalogue.Reading{Site: "munich", Prefix: "Amt 1"}, catalogue.File{Name: "compose.yaml", Data: []byte("services:\n  dns: {depends_on: [ntp]}\n  ntp: {}\n")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"amt-1.dns@munich needs amt-1.ntp@munich", "amt-1.ntp@munich"}, described(p)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 
@@ -190,11 +200,11 @@ func TestForeignFilesThatCannotBeReadAreNamed(t *testing.T) {
 		"is not UTF-8":                        {catalogue.Compose, catalogue.File{Name: "x.yaml", Data: []byte("a: \xff")}},
 		"x.yaml: 4194305 bytes, at most 4194": {catalogue.Compose, catalogue.File{Name: "x.yaml", Data: make([]byte, catalogue.MaxYAML+1)}},
 	} {
-		if _, err := catalogue.ReadForeign(x.format, "munich", x.f); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := catalogue.ReadForeign(catalogue.Reading{Format: x.format, Site: "munich"}, x.f); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("want %q, got %v", want, err)
 		}
 	}
-	if _, err := catalogue.ReadForeign("", "mu nich"); err == nil {
+	if _, err := catalogue.ReadForeign(catalogue.Reading{Site: "mu nich"}); err == nil {
 		t.Error("a bad site was taken")
 	}
 }
@@ -203,7 +213,7 @@ func TestMergingUpdatesByIdentityAndShowsTheDifference(t *testing.T) {
 	c := small()
 	read := func(data string) catalogue.Part {
 		t.Helper()
-		p, err := catalogue.ReadForeign(catalogue.Compose, "munich", catalogue.File{Name: "compose.yaml", Data: []byte(data)})
+		p, err := catalogue.ReadForeign(catalogue.Reading{Format: catalogue.Compose, Site: "munich"}, catalogue.File{Name: "compose.yaml", Data: []byte(data)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -255,7 +265,7 @@ func FuzzReadForeign(f *testing.F) {
 		if i%2 == 1 {
 			name = "x.ini"
 		}
-		p, err := catalogue.ReadForeign(format, "munich", catalogue.File{Name: name, Data: b})
+		p, err := catalogue.ReadForeign(catalogue.Reading{Format: format, Site: "munich"}, catalogue.File{Name: name, Data: b})
 		if err != nil {
 			return
 		}

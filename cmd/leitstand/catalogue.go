@@ -17,6 +17,7 @@ type catalogueCmd struct {
 	Show   catalogueShowCmd   `cmd:"" help:"Show a catalogue: from files, the case of 2023, or the one for practice."`
 	Impact catalogueImpactCmd `cmd:"" help:"Show what would stop if something were gone. Changes nothing."`
 	Cut    catalogueCutCmd    `cmd:"" help:"Suggest what to cut off so that what is compromised cannot reach what to protect. Changes nothing."`
+	Merge  catalogueMergeCmd  `cmd:"" help:"Show what files of other tools (Backstage, CycloneDX, NetBox, Ansible, Kubernetes, Compose) would change, and write it with --to."`
 	Export catalogueExportCmd `cmd:"" help:"Write a catalogue as CSV files into a folder, to start from."`
 }
 
@@ -252,6 +253,79 @@ func (cmd catalogueCutCmd) Run(a *app) error {
 	return nil
 }
 
+type catalogueMergeCmd struct {
+	catalogueSource
+	From   []string `required:"" help:"Files of the other tool." placeholder:"FILE"`
+	Format string   `help:"backstage, cyclonedx, netbox, ansible, kubernetes or compose; found out when not given."`
+	Site   string   `required:"" help:"Site of everything that names none."`
+	Prefix string   `help:"Comes before every id, so that two tools may use one name." placeholder:"NAME"`
+	To     string   `help:"Folder to write the merged catalogue into, as CSV; without it nothing is written." placeholder:"DIR"`
+	JSON   bool     `name:"json" help:"Print differences and notes as JSON instead."`
+}
+
+// Run prints every difference, then what was left out.
+func (cmd catalogueMergeCmd) Run(a *app) error {
+	c, err := cmd.open()
+	if err != nil {
+		return err
+	}
+	files, err := foreignFiles(cmd.From)
+	if err != nil {
+		return err
+	}
+	part, err := catalogue.ReadForeign(catalogue.Reading{Format: catalogue.Format(cmd.Format), Site: catalogue.SiteID(cmd.Site), Prefix: cmd.Prefix}, files...)
+	if err != nil {
+		return err
+	}
+	merged := catalogue.Merge(c, part)
+	if err := merged.Validate(); err != nil {
+		return err
+	}
+	differences := catalogue.Diff(c, merged)
+	if cmd.JSON {
+		out := struct {
+			Differences []catalogue.Difference `json:"differences"`
+			Notes       []string               `json:"notes"`
+		}{append([]catalogue.Difference{}, differences...), append([]string{}, part.Notes...)}
+		if err := printJSON(a, out); err != nil {
+			return err
+		}
+	} else {
+		for _, d := range differences {
+			fmt.Fprintln(a.stdout, d)
+		}
+		for _, n := range part.Notes {
+			fmt.Fprintln(a.stdout, "note:", n)
+		}
+	}
+	if cmd.To == "" {
+		fmt.Fprintf(a.stderr, "%d differences; nothing was written (--to DIR writes)\n", len(differences))
+		return nil
+	}
+	return writeCatalogue(a, merged, cmd.To)
+}
+
+// foreignFiles reads files by name only: which of a folder belong to the other
+// tool, nobody can tell.
+func foreignFiles(names []string) ([]catalogue.File, error) {
+	var out []catalogue.File
+	for _, n := range names {
+		info, err := os.Stat(n)
+		if err != nil {
+			return nil, err
+		}
+		if info.Size() > catalogue.MaxYAML {
+			return nil, fmt.Errorf("%s: %d bytes, at most %d", n, info.Size(), catalogue.MaxYAML)
+		}
+		b, err := os.ReadFile(n)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, catalogue.File{Name: n, Data: b})
+	}
+	return out, nil
+}
+
 type catalogueExportCmd struct {
 	catalogueSource
 	To string `required:"" help:"Folder to write kassen.csv, standorte.csv, dienste.csv, komponenten.csv and platzierungen.csv into; existing files are not overwritten." placeholder:"DIR"`
@@ -263,18 +337,24 @@ func (cmd catalogueExportCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
+	return writeCatalogue(a, c, cmd.To)
+}
+
+// writeCatalogue writes the files of a catalogue into a folder, each only if it
+// is not there yet.
+func writeCatalogue(a *app, c *catalogue.Catalogue, dir string) error {
 	files, err := c.ExportCSV()
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(cmd.To, 0o750); err != nil {
+	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return err
 	}
 	for _, f := range files {
-		if err := writeNew(filepath.Join(cmd.To, f.Name), f.Data); err != nil {
+		if err := writeNew(filepath.Join(dir, f.Name), f.Data); err != nil {
 			return err
 		}
-		fmt.Fprintln(a.stdout, filepath.Join(cmd.To, f.Name))
+		fmt.Fprintln(a.stderr, filepath.Join(dir, f.Name))
 	}
 	return nil
 }

@@ -72,3 +72,22 @@ func TestImpactIsShownInWordsAndAsJSON(t *testing.T) {
 		t.Errorf("exit %d: %s", code, stderr)
 	}
 }
+
+func TestMergeShowsTheDifferenceBeforeItWrites(t *testing.T) {
+	dir := t.TempDir()
+	compose, to := filepath.Join(dir, "compose.yaml"), filepath.Join(dir, "neu")
+	if err := os.WriteFile(compose, []byte("services:\n  web: {depends_on: [db]}\n  db: {}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	want := "+ komponenten amt.db@nord\n+ komponenten amt.web@nord\n"
+	code, out, stderr := runCatalogue(t, "merge", "--example", "--from", compose, "--site", "nord", "--prefix", "amt")
+	if code != 0 || out != want || !strings.Contains(stderr, "nothing was written") {
+		t.Errorf("exit %d: %s%s", code, out, stderr)
+	}
+	if code, out, stderr = runCatalogue(t, "merge", "--example", "--from", compose, "--site", "nord", "--prefix", "amt", "--to", to); code != 0 || out != want {
+		t.Errorf("exit %d: %s%s", code, out, stderr)
+	}
+	if code, out, stderr = runCatalogue(t, "impact", to, "--gone", "amt.db@nord"); code != 0 || !strings.Contains(out, "amt.db@nord → amt.web@nord") {
+		t.Errorf("exit %d: %s%s", code, out, stderr)
+	}
+}
