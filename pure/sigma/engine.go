@@ -22,11 +22,14 @@ type Engine struct {
 	usedBy       map[*Rule][]int // correlations that refer to a rule
 	carry        [][]string      // by correlation: fields that those above it need
 
-	routed []*routedRule
-	byRule map[*Rule]*routedRule
-	mu     sync.RWMutex
-	groups map[string]*group // of events that are no Windows events, by source
-	comp   *compiler         // builds those; under mu
+	routed      []*routedRule
+	byRule      map[*Rule]*routedRule
+	mu          sync.RWMutex
+	unknown     *group            // events that do not say what they are
+	providers   map[string][]byte // folded provider -> folded channel
+	sourceNames map[string]bool   // categories, products and services that rules name
+	groups      map[string]*group // of events with declared sources
+	comp        *compiler         // builds those; under mu
 }
 
 // channel holds the groups of one Windows channel.
@@ -88,7 +91,7 @@ func Compile(set *RuleSet, opt Options) (*Engine, []Problem) {
 		routes = DefaultRoutes()
 	}
 	c := &compiler{names: newNameTable(), byKey: map[string]int32{}, byPtr: map[*predicate]int32{}, sets: map[setKey]int32{}, uses: map[string]int{}, grams: gramCounts{}}
-	e := &Engine{names: c.names, channels: map[string]*channel{}, groups: map[string]*group{}, comp: c, byRule: map[*Rule]*routedRule{}}
+	e := &Engine{names: c.names, channels: map[string]*channel{}, groups: map[string]*group{}, comp: c, byRule: map[*Rule]*routedRule{}, providers: routes.providers, sourceNames: map[string]bool{}}
 	var problems []Problem
 	for _, r := range set.Rules {
 		b := &routedRule{rule: r, routes: routes.of(r.Logsource)}
@@ -105,9 +108,12 @@ func Compile(set *RuleSet, opt Options) (*Engine, []Problem) {
 		}
 		e.routed = append(e.routed, b)
 		e.byRule[r] = b
+		for _, n := range [...]string{r.Logsource.Category, r.Logsource.Product, r.Logsource.Service} {
+			e.sourceNames[strings.ToLower(n)] = true
+		}
 	}
 	e.buildWindows()
-	e.groups[""] = e.build(nil, func(b *routedRule) binding { return b.declared(nil) })
+	e.unknown = e.build(nil, func(b *routedRule) binding { return b.declared(nil) })
 	e.prepareCorrelations(set)
 	sortProblems(problems)
 	return e, problems

@@ -28,7 +28,7 @@ type Event struct {
 	shapes map[string]shape // what nested names of JSON become
 	path   []byte           // name being built while reading JSON
 	extra  []string         // names of fields marked inExtra
-	alias  bool             // a field with an alias was added
+	alias  []int32          // index of fields that have another name in rules
 }
 
 // field is one value of a field; all texts are in the arena.
@@ -65,7 +65,7 @@ func newEvent(t *nameTable) *Event {
 
 // Reset empties the event and keeps its memory.
 func (e *Event) Reset() {
-	e.Time, e.Sources, e.alias = time.Time{}, e.Sources[:0], false
+	e.Time, e.Sources, e.alias = time.Time{}, e.Sources[:0], e.alias[:0]
 	e.fields, e.arena, e.low, e.extra = e.fields[:0], e.arena[:0], e.low[:0], e.extra[:0]
 	e.epoch++
 	if e.epoch == 0 { // after 2^32 events old marks could look new
@@ -101,6 +101,9 @@ func (e *Event) named(name string, off, n uint32, null bool) {
 	if f.id == 0 || e.names.names[f.id] != name {
 		f.name = e.keep(name)
 		f.nameLen = uint32(len(name)) //nolint:gosec // an event is far below 4 GiB
+	}
+	if e.names.alias[f.id] != 0 {
+		e.alias = append(e.alias, int32(len(e.fields))) //nolint:gosec // an event has not 2^31 fields
 	}
 	e.push(f)
 }

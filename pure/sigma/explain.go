@@ -98,8 +98,8 @@ func (e *Engine) applies(r *Rule, ev *Event) bool {
 		return false
 	}
 	var how binding
-	if channel, ok := ev.Get("Channel"); ok && len(ev.Sources) == 0 {
-		how = b.windows(fold(channel), ev.eventID())
+	if channel := ev.channel(e.providers); channel != nil && len(ev.Sources) == 0 {
+		how = b.windows(string(channel), ev.eventID())
 	} else {
 		how = b.declared(ev.Sources)
 	}

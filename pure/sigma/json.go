@@ -43,9 +43,7 @@ func (e *Event) DecodeJSON(data []byte) error {
 	if d.i < len(data) {
 		return d.fail("something follows the object")
 	}
-	if e.alias {
-		e.aliases()
-	}
+	e.aliases()
 	return nil
 }
 
@@ -182,12 +180,15 @@ func (d *jsonDecoder) name() ([]byte, bool) {
 // the arena may be overwritten. A name with dots may be one that Winlogbeat or
 // the like has flattened.
 func (e *Event) flat(name []byte, off int) field {
-	id, dots := e.names.find(name)
-	if id != 0 && !dots {
+	s := e.names.find(name)
+	if s.id != 0 && !s.dots {
 		e.arena = e.arena[:off]
-		return field{id: id}
+		if s.alias {
+			e.alias = append(e.alias, int32(len(e.fields))) //nolint:gosec // an event has not 2^31 fields
+		}
+		return field{id: s.id}
 	}
-	if dots || dotted(name) {
+	if s.dots || dotted(name) {
 		e.path = append(e.path[:0], name...)
 		e.arena = e.arena[:off]
 		f := e.nested()
@@ -219,10 +220,11 @@ func (e *Event) nested() field {
 		}
 		s.name = canonical(string(e.path))
 		s.id = e.names.lookup([]byte(s.name))
-		s.alias = aliasOf(s.name) != ""
 		e.shapes[string(e.path)] = s
 	}
-	e.alias = e.alias || s.alias
+	if e.names.alias[s.id] != 0 {
+		e.alias = append(e.alias, int32(len(e.fields))) //nolint:gosec // an event has not 2^31 fields
+	}
 	f := field{id: s.id}
 	if s.id == 0 || e.names.names[s.id] != s.name {
 		e.extra = append(e.extra, s.name)

@@ -87,11 +87,13 @@ func (m *Matcher) begin(g *group) {
 
 // group finds what applies to the event.
 func (m *Matcher) group(ev *Event) *group {
-	h := ev.head(idChannel)
-	if h == 0 || len(ev.Sources) > 0 {
-		return m.eng.sourceGroup(ev.Sources)
+	if len(ev.Sources) > 0 {
+		return m.sourceGroup(ev.Sources)
 	}
-	name := ev.folded(&ev.fields[h-1])
+	name := ev.channel(m.eng.providers)
+	if name == nil {
+		return m.eng.unknown
+	}
 	if m.chanG == nil || string(name) != string(m.chanN) {
 		m.chanN = append(m.chanN[:0], name...)
 		m.chanG = m.eng.channels[string(name)]
@@ -107,6 +109,18 @@ func (m *Matcher) group(ev *Event) *group {
 		return g
 	}
 	return m.chanG.rest
+}
+
+// channel returns the folded name of the Windows channel, nil when it is no
+// Windows event. Without a channel the provider may tell.
+func (e *Event) channel(providers map[string][]byte) []byte {
+	if h := e.head(idChannel); h != 0 {
+		return e.folded(&e.fields[h-1])
+	}
+	if h := e.head(idProvider); h != 0 {
+		return providers[string(e.folded(&e.fields[h-1]))]
+	}
+	return nil
 }
 
 // eventID is the number of a Windows event, -1 when there is not exactly one.
@@ -130,28 +144,31 @@ func (e *Event) eventID() int {
 }
 
 // sourceGroup finds the group of an event that is no Windows event, and builds
-// it when it is the first of its kind.
-func (e *Engine) sourceGroup(sources []Logsource) *group {
-	key := ""
-	if len(sources) > 0 {
-		var b strings.Builder
-		for _, s := range sources {
-			b.WriteString(s.Category + "\x00" + s.Product + "\x00" + s.Service + "\x01")
+// it when it is the first of its kind. Services that no rule names make no
+// difference, so the number of groups stays small whatever logs claim to be.
+func (m *Matcher) sourceGroup(sources []Logsource) *group {
+	e, key := m.eng, m.tmp[:0]
+	for _, s := range sources {
+		for _, part := range [...]string{s.Category, s.Product, s.Service} {
+			if part = strings.ToLower(part); e.sourceNames[part] {
+				key = append(key, part...)
+			}
+			key = append(key, 0)
 		}
-		key = b.String()
 	}
+	m.tmp = key
 	e.mu.RLock()
-	g := e.groups[key]
+	g := e.groups[string(key)]
 	e.mu.RUnlock()
 	if g != nil {
 		return g
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if g = e.groups[key]; g == nil {
+	if g = e.groups[string(key)]; g == nil {
 		sources = slices.Clone(sources)
 		g = e.build(nil, func(b *routedRule) binding { return b.declared(sources) })
-		e.groups[key] = g
+		e.groups[string(key)] = g
 	}
 	return g
 }

@@ -10,7 +10,7 @@ const (
 	idUnknown int32 = iota
 	idChannel
 	idEventID
-	firstFreeID
+	idProvider
 )
 
 // nameTable gives the fields that rules name a number. It is built once and
@@ -19,18 +19,27 @@ type nameTable struct {
 	names []string         // by id; names[0] is ""
 	ids   map[string]int32 // for building
 	slots []nameSlot       // open addressing, a power of two, at most half full
+	alias []int32          // by id: what the field is also called in rules, 0: nothing
 }
 
 type nameSlot struct {
-	name string
-	id   int32
-	dots bool
+	name  string
+	id    int32
+	dots  bool // nested names may come flattened
+	alias bool
 }
 
 func newNameTable() *nameTable {
-	t := &nameTable{names: []string{""}, ids: map[string]int32{}, slots: make([]nameSlot, 16)}
-	t.add("Channel")
-	t.add("EventID")
+	t := &nameTable{names: []string{""}, ids: map[string]int32{}, slots: make([]nameSlot, 16), alias: []int32{0}}
+	for _, n := range [...]string{"Channel", "EventID", "Provider_Name"} {
+		t.add(n)
+	}
+	for _, a := range aliasTable() {
+		t.alias[t.add(a[0])] = t.add(a[1])
+	}
+	for i := range t.slots {
+		t.slots[i].alias = t.alias[t.slots[i].id] != 0
+	}
 	return t
 }
 
@@ -43,7 +52,7 @@ func (t *nameTable) add(name string) int32 {
 		return id
 	}
 	id := int32(len(t.names)) //nolint:gosec // there are not 2^31 field names in memory
-	t.names = append(t.names, name)
+	t.names, t.alias = append(t.names, name), append(t.alias, 0)
 	t.ids[name] = id
 	if len(t.names)*2 > len(t.slots) {
 		t.slots = make([]nameSlot, 2*len(t.slots))
@@ -61,15 +70,15 @@ func (t *nameTable) place(name string, id int32) {
 	for t.slots[i].id != 0 {
 		i = (i + 1) & uint32(len(t.slots)-1) //nolint:gosec // as above
 	}
-	t.slots[i] = nameSlot{name, id, strings.IndexByte(name, '.') >= 0}
+	t.slots[i] = nameSlot{name, id, strings.IndexByte(name, '.') >= 0, t.alias[id] != 0}
 }
 
 // lookup returns the number of a name as it stands in a log, 0 when no rule
 // names it. Names with blanks are also known without them, as the rules
 // specification asks ("strip all spaces").
 func (t *nameTable) lookup(name []byte) int32 {
-	if id, _ := t.find(name); id != 0 {
-		return id
+	if s := t.find(name); s.id != 0 {
+		return s.id
 	}
 	for _, c := range name {
 		if c == ' ' {
@@ -79,16 +88,12 @@ func (t *nameTable) lookup(name []byte) int32 {
 	return idUnknown
 }
 
-// find looks a name up exactly; dots says that it is known and has dots.
-func (t *nameTable) find(name []byte) (id int32, dots bool) {
+// find looks a name up exactly; its id is 0 when it is not known.
+func (t *nameTable) find(name []byte) *nameSlot {
 	mask := uint32(len(t.slots) - 1) //nolint:gosec // at most 2^31 slots
 	for i := nameHash(name) & mask; ; i = (i + 1) & mask {
-		s := &t.slots[i]
-		if s.id == 0 {
-			return idUnknown, false
-		}
-		if string(name) == s.name {
-			return s.id, s.dots
+		if s := &t.slots[i]; s.id == 0 || string(name) == s.name {
+			return s
 		}
 	}
 }

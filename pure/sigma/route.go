@@ -12,7 +12,8 @@ var defaultRoutes []byte
 
 // Routes say which events a rule's log source means.
 type Routes struct {
-	entries []route
+	entries   []route
+	providers map[string][]byte // folded provider -> folded channel, for events without a channel
 }
 
 // route is one entry: events of these channels with these numbers.
@@ -42,7 +43,7 @@ func ParseRoutes(f File) (*Routes, []Problem) {
 	if err != nil {
 		return nil, []Problem{problemOf(f.Name, nil, err)}
 	}
-	r := &Routes{}
+	r := &Routes{providers: map[string][]byte{}}
 	for _, d := range docs {
 		if err := r.read(d); err != nil {
 			return nil, []Problem{problemOf(f.Name, nil, err)}
@@ -57,6 +58,12 @@ func (r *Routes) read(d *node) error {
 	}
 	channels := map[string][]string{}
 	for i, k := range d.keys {
+		if k.text == "providers" {
+			for j, p := range d.kids[i].keys {
+				r.providers[fold(p.text)] = []byte(fold(d.kids[i].kids[j].text))
+			}
+			continue
+		}
 		if k.text != "services" && k.text != "categories" {
 			return errAt(k.line, "key %q is not known in a table of routes", k.text)
 		}

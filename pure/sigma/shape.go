@@ -4,9 +4,8 @@ import "strings"
 
 // shape is what a nested name of JSON becomes.
 type shape struct {
-	name  string
-	id    int32
-	alias bool // ECS: another name may apply
+	name string
+	id   int32
 }
 
 // canonical turns a path through nested JSON into the field name that rules
@@ -77,75 +76,50 @@ func besideSystem(part, name string) string {
 	return name
 }
 
-// aliasOf gives the Sigma name of a field of the Elastic Common Schema. It is
-// used where the event has no field of that name itself.
-func aliasOf(name string) string {
-	switch name {
-	case "event.code":
-		return "EventID"
-	case "event.provider":
-		return "Provider_Name"
-	case "process.executable":
-		return "Image"
-	case "process.command_line":
-		return "CommandLine"
-	case "process.working_directory":
-		return "CurrentDirectory"
-	case "process.pe.original_file_name":
-		return "OriginalFileName"
-	case "process.pe.company":
-		return "Company"
-	case "process.pe.description":
-		return "Description"
-	case "process.pe.product":
-		return "Product"
-	case "process.pid":
-		return "ProcessId"
-	case "process.parent.executable":
-		return "ParentImage"
-	case "process.parent.command_line":
-		return "ParentCommandLine"
-	case "process.parent.pid":
-		return "ParentProcessId"
-	case "file.path":
-		return "TargetFilename"
-	case "dll.path":
-		return "ImageLoaded"
-	case "registry.path":
-		return "TargetObject"
-	case "registry.data.strings":
-		return "Details"
-	case "dns.question.name":
-		return "QueryName"
-	case "source.ip":
-		return "SourceIp"
-	case "source.port":
-		return "SourcePort"
-	case "destination.ip":
-		return "DestinationIp"
-	case "destination.port":
-		return "DestinationPort"
-	case "destination.domain":
-		return "DestinationHostname"
-	case "user.name":
-		return "User"
-	case "powershell.file.script_block_text":
-		return "ScriptBlockText"
+// aliasTable gives the Sigma names of fields as NXLog and the Elastic Common
+// Schema call them. They are used where the event has no field of that name itself.
+func aliasTable() [][2]string {
+	return [][2]string{
+		{"SourceName", "Provider_Name"},
+		{"ProviderName", "Provider_Name"},
+		{"Hostname", "Computer"},
+		{"RecordNumber", "EventRecordID"},
+		{"event.code", "EventID"},
+		{"event.provider", "Provider_Name"},
+		{"process.executable", "Image"},
+		{"process.command_line", "CommandLine"},
+		{"process.working_directory", "CurrentDirectory"},
+		{"process.pe.original_file_name", "OriginalFileName"},
+		{"process.pe.company", "Company"},
+		{"process.pe.description", "Description"},
+		{"process.pe.product", "Product"},
+		{"process.pid", "ProcessId"},
+		{"process.parent.executable", "ParentImage"},
+		{"process.parent.command_line", "ParentCommandLine"},
+		{"process.parent.pid", "ParentProcessId"},
+		{"file.path", "TargetFilename"},
+		{"dll.path", "ImageLoaded"},
+		{"registry.path", "TargetObject"},
+		{"registry.data.strings", "Details"},
+		{"dns.question.name", "QueryName"},
+		{"source.ip", "SourceIp"},
+		{"source.port", "SourcePort"},
+		{"destination.ip", "DestinationIp"},
+		{"destination.port", "DestinationPort"},
+		{"destination.domain", "DestinationHostname"},
+		{"user.name", "User"},
+		{"powershell.file.script_block_text", "ScriptBlockText"},
 	}
-	return ""
 }
 
-// aliases adds the Sigma names of ECS fields, where they are missing.
+// aliases adds the Sigma names of fields that have one, where they are missing.
 func (e *Event) aliases() {
-	for i, n := 0, len(e.fields); i < n; i++ {
+	for _, i := range e.alias {
 		f := e.fields[i]
-		target := aliasOf(e.nameOf(&f))
-		if target == "" {
-			continue
-		}
-		id := e.names.lookup([]byte(target))
-		if h := e.head(id); id != 0 && (h == 0 || e.fields[h-1].copied) {
-			e.push(field{id: id, off: f.off, n: f.n, null: f.null, copied: true})
+		to := e.names.alias[f.id]
+		if h := e.head(to); h == 0 || e.fields[h-1].copied {
+			e.push(field{id: to, off: f.off, n: f.n, null: f.null, copied: true})
 		}
 	}
+	e.alias = e.alias[:0]
 }
