@@ -161,7 +161,8 @@ func hostsIn(settings []string) []string {
 	var out []string
 	for _, s := range settings {
 		words := strings.FieldsFunc(s, func(r rune) bool {
-			return !(r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '-' || r == '.')
+			host := r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '-' || r == '.'
+			return !host
 		})
 		for _, w := range words {
 			if !seen[w] && len(w) <= 253 {

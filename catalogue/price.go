@@ -1,5 +1,7 @@
 package catalogue
 
+import "slices"
+
 // pricer tells what it costs when a few nodes are gone, again and again, at the
 // cost of what falls with them only. It is for one goroutine.
 type pricer struct {
@@ -97,8 +99,7 @@ func (p *pricer) stopped(visit func(cell int32)) {
 }
 
 func (p *pricer) undo() {
-	for k := len(p.fallen) - 1; k >= 0; k-- {
-		i := p.fallen[k]
+	for k, i := range slices.Backward(p.fallen) {
 		if q := i - p.g.components; p.works[i] == no && q >= 0 {
 			p.cellLeft[p.cellOf[q]]++
 		}
