@@ -17,8 +17,5 @@ func (s *Store) SwitchOff(r Rule) {
 // Nodes lists the names of all nodes, placements first.
 func (s *State) Nodes() []string { return s.top.names }
 
-// Permissions is the table of rule 4.
-var Permissions = permissions
-
 // ActOf is who signed a command, when and why.
 func ActOf(c Command) Act { return *c.act() }

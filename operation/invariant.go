@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strings"
 	"time"
 
 	"leitstand/forensics"
@@ -19,7 +20,7 @@ type Violation struct {
 }
 
 // CheckInvariants looks at everything in a state and returns what breaks one of
-// the seven rules, in the catalogue's order.
+// the seven rules: nodes in the catalogue's order, then clearances.
 func CheckInvariants(s *State, now time.Time) []Violation {
 	c := &checker{s: s, now: now}
 	for n, name := range s.top.names {
@@ -36,8 +37,9 @@ func CheckInvariants(s *State, now time.Time) []Violation {
 			c.placement(s.placements[n], s.doors[n])
 		}
 	}
-	for _, x := range s.Clearances() {
-		c.name = x.ID
+	nodes := len(c.found)
+	for id, x := range s.clearances {
+		c.name = id
 		if x.Examiner == x.Second || x.Second == "" {
 			c.add(RuleTwoPeople, "Freigabe von nur einer Person")
 		}
@@ -45,6 +47,7 @@ func CheckInvariants(s *State, now time.Time) []Violation {
 			c.add(RuleOnRecord, "Freigabe ohne Beleg")
 		}
 	}
+	slices.SortFunc(c.found[nodes:], func(a, b Violation) int { return strings.Compare(a.Subject, b.Subject) })
 	return c.found
 }
 

@@ -1,6 +1,7 @@
 package operation_test
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -343,45 +344,17 @@ func mentioned(c operation.Command) []string {
 	return nil
 }
 
+// clone shares the lists of clearances and rotations: they are appended to, and
+// copied before one in them changes.
 func (m *model) clone() *model {
 	c := *m
-	c.nodes = make(map[string]mnode, len(m.nodes))
-	for k, v := range m.nodes {
-		c.nodes[k] = v
-	}
-	c.named, c.back, c.gateways = copyOf(m.named), copyOf(m.back), copyOf(m.gateways)
-	c.clearances, c.rotations = slices.Clone(m.clearances), slices.Clone(m.rotations)
+	c.nodes, c.named, c.back, c.gateways = maps.Clone(m.nodes), maps.Clone(m.named), maps.Clone(m.back), maps.Clone(m.gateways)
 	return &c
 }
 
-func copyOf[V any](m map[string]V) map[string]V {
-	out := make(map[string]V, len(m))
-	for k, v := range m {
-		out[k] = v
-	}
-	return out
-}
-
 func (m *model) equal(o *model) bool {
-	for k, v := range m.nodes {
-		if o.nodes[k] != v {
-			return false
-		}
-	}
-	for k, v := range m.named {
-		if o.named[k] != v {
-			return false
-		}
-	}
-	for k, v := range m.back {
-		if o.back[k] != v {
-			return false
-		}
-	}
-	for k, v := range m.gateways {
-		if o.gateways[k] != v {
-			return false
-		}
+	if !maps.Equal(m.nodes, o.nodes) || !maps.Equal(m.named, o.named) || !maps.Equal(m.back, o.back) || !maps.Equal(m.gateways, o.gateways) {
+		return false
 	}
 	same := slices.EqualFunc(m.clearances, o.clearances, func(a, b mclear) bool {
 		return a.revoked == b.revoked && a.warned == b.warned

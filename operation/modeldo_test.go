@@ -6,7 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"leitstand/access"
 	"leitstand/catalogue"
 	"leitstand/forensics"
 	"leitstand/operation"
@@ -512,6 +511,7 @@ func (m *model) revoke(v verdict, c *operation.RevokeClearance, a operation.Act)
 		return
 	}
 	v.unless(a.Reason != "", 5)
+	m.clearances = slices.Clone(m.clearances)
 	m.clearances[i].revoked, m.clearances[i].warned, m.clearances[i].touched = true, false, m.version
 	for _, subject := range m.clearances[i].about {
 		m.named[subject] = m.version
@@ -564,11 +564,10 @@ func (m *model) tick(now time.Time) {
 		}
 		m.nodes[name] = n
 	}
+	m.clearances = slices.Clone(m.clearances)
 	for i, c := range m.clearances {
 		if !c.revoked && !now.Before(c.until) {
 			m.clearances[i].warned = true
 		}
 	}
 }
-
-var _ = access.Person{}

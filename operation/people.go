@@ -16,63 +16,81 @@ type permission struct {
 	system        bool // the room itself may note it: it observes, it never decides
 }
 
-// permissions is rule 4 as one table. A Kasse's delegate counts only for
+// permissionFor is rule 4 as one table. A Kasse's delegate counts only for
 // placements of that Kasse.
-func permissions() map[string]permission {
+func permissionFor(act string) (permission, bool) {
 	const (
 		lead     = access.CrisisLead
 		operator = access.Operator
 		examiner = access.Examiner
 		delegate = access.KasseDelegate
 	)
-	type roles = []access.Role
-	return map[string]permission{
-		// Off the network, and into emergency operation.
-		"measure.ordered":           {roles{lead}, roles{lead, operator}, false},
-		"measure.ordered immediate": {roles{lead, operator}, nil, false},
-		"measure.confirmed":         {roles{lead, operator}, nil, false}, // with the first person as measure.ordered, see ConfirmCut
-		"failure.observed":          {roles{lead, operator, examiner, delegate}, nil, true},
-		"emergency.prepared":        {roles{lead, operator}, nil, false},
-		"emergency.started":         {roles{lead}, roles{lead, operator, delegate}, false},
-		"regular.limited":           {roles{lead, operator}, nil, false},
-		"behaviour.set":             {roles{lead, operator}, nil, false},
-
-		// The way back.
-		"measure.undone":              {roles{lead}, roles{lead, operator, examiner}, false},
-		"attack.ruled_out":            {roles{examiner}, roles{lead}, false},
-		"rebuild.begun":               {roles{lead, operator}, nil, false},
-		"trial.entered":               {roles{lead}, roles{lead, operator, examiner}, false},
-		"handover.begun":              {roles{lead, operator, delegate}, nil, false},
-		"handover.withdrawn":          {roles{lead, operator, delegate}, nil, false},
-		"regular.accepted":            {roles{delegate}, roles{lead, operator}, false},
-		"regular.accepted components": {roles{lead}, roles{lead, operator}, false},
-		"observation.ended":           {roles{lead, operator}, nil, false},
-		"regular.unlimited":           {roles{lead, operator}, nil, false},
-
-		// What is known.
-		"clearance.granted":  {roles{examiner}, roles{examiner, lead}, false},
-		"clearance.revoked":  {roles{examiner, lead}, nil, false},
-		"rotation.proven":    {roles{examiner, operator}, nil, false},
-		"indicator.recorded": {roles{examiner, operator}, nil, false},
-		"subject.named":      {roles{examiner, operator, lead}, nil, true},
-		"flag.lifted":        {roles{lead}, roles{examiner}, false},
-		"side.closed":        {roles{lead, operator}, nil, true},
-		"journal.reported":   {roles{lead, operator}, nil, true},
-
-		// Upkeep.
-		"owner.set":          {roles{lead, operator}, nil, false},
-		"state.confirmed":    {roles{lead, operator, delegate}, nil, true},
-		"gateway.registered": {roles{lead, operator}, nil, true},
-		"gateway.retired":    {roles{lead, operator}, nil, false},
-		"state.adopted":      {roles{lead, operator}, nil, true},
-		"deadline.passed":    {roles{lead, operator, examiner}, nil, true},
+	one := func(roles ...access.Role) (permission, bool) { return permission{first: roles}, true }
+	orRoom := func(roles ...access.Role) (permission, bool) { return permission{first: roles, system: true}, true }
+	two := func(first, second []access.Role) (permission, bool) {
+		return permission{first: first, second: second}, true
 	}
+	type roles = []access.Role
+	switch act {
+	// Off the network, and into emergency operation.
+	case "measure.ordered":
+		return two(roles{lead}, roles{lead, operator})
+	case "measure.ordered immediate":
+		return one(lead, operator)
+	case "measure.confirmed": // with the first person as measure.ordered, see ConfirmCut
+		return one(lead, operator)
+	case "failure.observed":
+		return orRoom(lead, operator, examiner, delegate)
+	case "emergency.started":
+		return two(roles{lead}, roles{lead, operator, delegate})
+	case "emergency.prepared", "regular.limited", "behaviour.set":
+		return one(lead, operator)
+
+	// The way back.
+	case "measure.undone", "trial.entered":
+		return two(roles{lead}, roles{lead, operator, examiner})
+	case "attack.ruled_out":
+		return two(roles{examiner}, roles{lead})
+	case "handover.begun", "handover.withdrawn":
+		return one(lead, operator, delegate)
+	case "regular.accepted":
+		return two(roles{delegate}, roles{lead, operator})
+	case "regular.accepted components":
+		return two(roles{lead}, roles{lead, operator})
+	case "rebuild.begun", "observation.ended", "regular.unlimited":
+		return one(lead, operator)
+
+	// What is known.
+	case "clearance.granted":
+		return two(roles{examiner}, roles{examiner, lead})
+	case "clearance.revoked":
+		return one(examiner, lead)
+	case "rotation.proven", "indicator.recorded":
+		return one(examiner, operator)
+	case "subject.named":
+		return orRoom(examiner, operator, lead)
+	case "flag.lifted":
+		return two(roles{lead}, roles{examiner})
+	case "side.closed", "journal.reported":
+		return orRoom(lead, operator)
+
+	// Upkeep.
+	case "owner.set", "gateway.retired":
+		return one(lead, operator)
+	case "state.confirmed":
+		return orRoom(lead, operator, delegate)
+	case "gateway.registered", "state.adopted":
+		return orRoom(lead, operator)
+	case "deadline.passed":
+		return orRoom(lead, operator, examiner)
+	}
+	return permission{}, false
 }
 
 // checkPeople refuses an act that the wrong people do. It is asked once for each
 // Kasse that the act concerns, as a delegate speaks for one only.
 func checkPeople(what string, by []access.Person, kassen []catalogue.KasseID) *Refused {
-	p, ok := permissions()[what]
+	p, ok := permissionFor(what)
 	if !ok {
 		return refuse(RuleTwoPeople, "Für %q ist nicht festgelegt, wer es darf.", what)
 	}
@@ -122,8 +140,8 @@ func Try(s *State, c Command) error {
 	defer func() { a.By = signed }()
 	if s.on(RuleTwoPeople) {
 		kassen, components := s.concerned(c)
-		if !permissions()[permissionOf(c, components && len(kassen) == 0)].open(signed) {
-			return refuse(RuleTwoPeople, "Wer hier unterschrieben hat, darf das nicht: %s", permissions()[permissionOf(c, false)].explain(""))
+		if p, ok := permissionFor(permissionOf(c, components && len(kassen) == 0)); !ok || !p.open(signed) {
+			return refuse(RuleTwoPeople, "Wer hier unterschrieben hat, darf das nicht. %s", p.explain(""))
 		}
 	}
 	free := *s
