@@ -11,9 +11,9 @@ import (
 	"time"
 )
 
-// world is what each kind of part implements. All methods are called from one
+// party is what each kind of part implements. All methods are called from one
 // goroutine, in the order of the commands.
-type world interface {
+type party interface {
 	// advance does all that is due by now and returns when it is done and durable.
 	advance(ctx context.Context, now time.Time) error
 	// command does what only this kind knows; errUnknownCommand if it does not.
@@ -27,7 +27,7 @@ type world interface {
 var errUnknownCommand = errors.New("unknown command")
 
 // newWorld starts a part by its kind; the context ends with the part.
-func newWorld(ctx context.Context, kind PartKind, config json.RawMessage) (world, error) {
+func newWorld(ctx context.Context, kind PartKind, config json.RawMessage) (party, error) {
 	switch kind {
 	case PartMail:
 		return startWith(ctx, config, startMail)
@@ -42,7 +42,7 @@ func newWorld(ctx context.Context, kind PartKind, config json.RawMessage) (world
 }
 
 // startWith decodes the configuration strictly and starts the part.
-func startWith[C any, W world](ctx context.Context, raw json.RawMessage, start func(context.Context, C) (W, error)) (world, error) {
+func startWith[C any, W party](ctx context.Context, raw json.RawMessage, start func(context.Context, C) (W, error)) (party, error) {
 	var c C
 	if err := decodeStrict(raw, &c); err != nil {
 		return nil, fmt.Errorf("reading the configuration: %w", err)
@@ -69,7 +69,7 @@ func ServePart(ctx context.Context, kind PartKind, in io.Reader, out io.Writer) 
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	commands := readCommands(ctx, cancel, in)
-	var w world
+	var w party
 	defer func() {
 		if w != nil {
 			err = errors.Join(err, w.stop())
@@ -119,7 +119,7 @@ func readCommands(ctx context.Context, cancel context.CancelFunc, in io.Reader) 
 	return commands
 }
 
-func serveCommand(ctx context.Context, kind PartKind, w *world, c Command) reply {
+func serveCommand(ctx context.Context, kind PartKind, w *party, c Command) reply {
 	if err := doCommand(ctx, kind, w, c); err != nil {
 		return reply{Error: err.Error()}
 	}
@@ -130,7 +130,7 @@ func serveCommand(ctx context.Context, kind PartKind, w *world, c Command) reply
 	return r
 }
 
-func doCommand(ctx context.Context, kind PartKind, w *world, c Command) (err error) {
+func doCommand(ctx context.Context, kind PartKind, w *party, c Command) (err error) {
 	switch {
 	case c.Do == "start" && *w != nil:
 		return errors.New("the part is started already")

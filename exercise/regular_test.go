@@ -117,7 +117,7 @@ func TestThePolicyOf2023RefusesAndEverythingComesAgain(t *testing.T) {
 	regular := regularHere(t, c)
 	step := func(at time.Time) {
 		t.Helper()
-		for _, w := range []world{practices, regular, practices} {
+		for _, w := range []party{practices, regular, practices} {
 			if err := w.advance(t.Context(), at); err != nil {
 				t.Fatal(err)
 			}
