@@ -94,7 +94,7 @@ func (w *employerWorld) post(ctx context.Context, q employerQuestion) ([]byte, e
 		return nil, err
 	}
 	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("Authorization", "Bearer "+employerToken(w.config.Secret, q.Employer))
+	req.Header.Set("Authorization", "Bearer "+employerToken(w.config.Token, q.Employer))
 	resp, err := w.client.Do(req)
 	if err != nil {
 		return nil, errors.New("nobody answers") // the error of the system differs from run to run

@@ -34,8 +34,8 @@ type EmployersConfig struct {
 	// empty, employers ask elsewhere, and nothing is asked here; command
 	// "endpoint" sets it.
 	URL string `json:"url,omitempty"`
-	// Secret is what the tokens of the employers are made from, see EmployerTokens.
-	Secret string `json:"secret"`
+	// Token is what the tokens of the employers are made from, see EmployerTokens.
+	Token string `json:"token"`
 	// Share is how many of the absent are asked for, 0 to 1; 0 means 0.7.
 	Share float64 `json:"share,omitempty"`
 }

@@ -52,7 +52,7 @@ func (d *answerDesk) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 func testEmployers(t *testing.T, spoil func(map[string]any, *eau.Certificate)) (*employerWorld, *answerDesk) {
 	t.Helper()
 	c := EmployersConfig{
-		Seed: 7, Kassen: testKassen, From: testFrom, Until: testUntil, Notes: 40, Share: 1, Dir: t.TempDir(), Secret: "geheim",
+		Seed: 7, Kassen: testKassen, From: testFrom, Until: testUntil, Notes: 40, Share: 1, Dir: t.TempDir(), Token: "geheim",
 	}
 	w, err := startEmployers(t.Context(), c)
 	if err != nil {
