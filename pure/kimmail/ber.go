@@ -85,8 +85,8 @@ func (r *berReader) measureChildren(me, body, length, depth int) (int, error) {
 		r.changed, end = true, len(r.in)
 	}
 	for length < 0 || pos != end {
-		if pos >= end {
-			return 0, malformed("element at %d is cut off", start)
+		if pos >= end { // cut off, or the last child is longer than its parent
+			return 0, malformed("element at %d ends too early", start)
 		}
 		if length < 0 && r.in[pos] == 0 {
 			if pos+1 >= end || r.in[pos+1] != 0 {
@@ -99,9 +99,6 @@ func (r *berReader) measureChildren(me, body, length, depth int) (int, error) {
 		next, err := r.measure(pos, depth+1)
 		if err != nil {
 			return 0, err
-		}
-		if next > end {
-			return 0, malformed("element at %d is longer than the one around it", pos)
 		}
 		size, err := r.sizeWithin(me, child)
 		if err != nil {

@@ -74,18 +74,8 @@ func leadingZero(sig []byte) []byte {
 // only a verifier that tries r + n accepts it. The key is made to fit, as in
 // Wycheproof, by recovering it from a chosen commitment.
 func TestACommitmentAboveTheOrderIsAccepted(t *testing.T) {
-	p, n := bigOf(fieldPrime.m), bigOf(groupOrder.m)
-	a, _ := new(big.Int).SetString("7D5A0975FC2C3057EEF67530417AFFE7FB8055C126DC5C6CE94A4B44F330B5D9", 16)
-	bb, _ := new(big.Int).SetString("26DC5C6CE94A4B44F330B5D9BBD77CBF958416295CF7E1CE6BCCDC18FF8C07B6", 16)
-	x := new(big.Int).Set(n)
-	var y *big.Int
-	for y == nil { // the first x from n on that is on the curve
-		x.Add(x, big.NewInt(1))
-		rhs := new(big.Int).Exp(x, big.NewInt(3), p)
-		rhs.Add(rhs, new(big.Int).Mul(a, x))
-		rhs.Add(rhs, bb)
-		y = new(big.Int).ModSqrt(rhs.Mod(rhs, p), p)
-	}
+	n := bigOf(groupOrder.m)
+	x, y := smallPoint(n) // the first x from n on that is on the curve
 	r := new(big.Int).Sub(x, n)
 	s := big.NewInt(12345)
 	digest := sha256.Sum256([]byte("rare"))
@@ -104,6 +94,71 @@ func TestACommitmentAboveTheOrderIsAccepted(t *testing.T) {
 	if !key.Verify(digest[:], sig) {
 		t.Error("refused")
 	}
+	if sig, err = asn1.Marshal(struct{ R, S *big.Int }{x, s}); err != nil {
+		t.Fatal(err)
+	}
+	if key.Verify(digest[:], sig) {
+		t.Error("accepted with the coordinate itself, which is not below the order")
+	}
+}
+
+// r and s are chosen so that the two multiples cancel: e + r·d = 0. The commitment is
+// infinite and has no coordinate that could equal r.
+func TestAnInfiniteCommitmentIsRefused(t *testing.T) {
+	const d = 42
+	key, err := NewBrainpoolPrivateKey([]byte{d})
+	if err != nil {
+		t.Fatal(err)
+	}
+	digest := sha256.Sum256([]byte("cancel"))
+	n := bigOf(groupOrder.m)
+	r := new(big.Int).ModInverse(big.NewInt(d), n)
+	r.Mul(r, new(big.Int).Neg(new(big.Int).SetBytes(digest[:])))
+	r.Mod(r, n)
+	sig, err := asn1.Marshal(struct{ R, S *big.Int }{r, big.NewInt(7)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if key.public.Verify(digest[:], sig) {
+		t.Error("accepted")
+	}
+}
+
+// A coordinate has one form: x + p fits into 32 bytes for small x and means x.
+func TestCoordinatesAreReduced(t *testing.T) {
+	p := bigOf(fieldPrime.m)
+	x, y := smallPoint(big.NewInt(0))
+	good := keyOf(t, x, y).Bytes()
+	for name, add := range map[string]int{"x": 1, "y": 33} {
+		b := append([]byte{}, good...)
+		v := new(big.Int).SetBytes(b[add : add+32])
+		if v.Add(v, p); v.BitLen() > 256 {
+			continue
+		}
+		v.FillBytes(b[add : add+32])
+		if _, err := NewBrainpoolKey(b); err == nil {
+			t.Errorf("%s + p is accepted", name)
+		}
+	}
+	if new(big.Int).Add(x, p).BitLen() > 256 {
+		t.Error("the point is too large for this test")
+	}
+}
+
+// smallPoint returns the first point of r1 whose x is above the given one.
+func smallPoint(above *big.Int) (x, y *big.Int) {
+	p := bigOf(fieldPrime.m)
+	a := new(big.Int).SetBytes(unhex("7D5A0975FC2C3057EEF67530417AFFE7FB8055C126DC5C6CE94A4B44F330B5D9"))
+	b := new(big.Int).SetBytes(unhex("26DC5C6CE94A4B44F330B5D9BBD77CBF958416295CF7E1CE6BCCDC18FF8C07B6"))
+	x = new(big.Int).Set(above)
+	for y == nil {
+		x.Add(x, big.NewInt(1))
+		rhs := new(big.Int).Exp(x, big.NewInt(3), p)
+		rhs.Add(rhs, new(big.Int).Mul(a, x))
+		rhs.Add(rhs, b)
+		y = new(big.Int).ModSqrt(rhs.Mod(rhs, p), p)
+	}
+	return x, y
 }
 
 func TestHostilePointsAreRefused(t *testing.T) {

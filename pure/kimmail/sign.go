@@ -36,17 +36,22 @@ func signCMS(req signRequest, id *Identity) ([]byte, error) {
 	digest := sha256.Sum256(req.content)
 	attrs := signedAttributes(req, digest[:], id.Certificate)
 	toSign := sha256.Sum256(asSet(attrs))
-	sigAlg, sig, err := signDigest(id.Key, toSign[:])
+	return encodeSigned(req.content, attrs, toSign[:], id)
+}
+
+// encodeSigned signs a digest and writes SignedData with these attributes.
+func encodeSigned(content []byte, attrs [][]byte, toSign []byte, id *Identity) ([]byte, error) {
+	sigAlg, sig, err := signDigest(id.Key, toSign)
 	if err != nil {
 		return nil, err
 	}
-	b := cryptobyte.NewBuilder(make([]byte, 0, len(req.content)+len(id.Certificate.Raw)+1024))
+	b := cryptobyte.NewBuilder(make([]byte, 0, len(content)+len(id.Certificate.Raw)+1024))
 	addContentInfo(b, oidSignedData, func(b *cryptobyte.Builder) {
 		b.AddASN1Int64(1)
 		b.AddASN1(asn1.SET, func(b *cryptobyte.Builder) { addAlgorithm(b, oidSHA256, nil) })
 		b.AddASN1(asn1.SEQUENCE, func(b *cryptobyte.Builder) {
 			addOID(b, oidData)
-			b.AddASN1(tagContext0.Constructed(), func(b *cryptobyte.Builder) { b.AddASN1OctetString(req.content) })
+			b.AddASN1(tagContext0.Constructed(), func(b *cryptobyte.Builder) { b.AddASN1OctetString(content) })
 		})
 		b.AddASN1(tagContext0.Constructed(), func(b *cryptobyte.Builder) { b.AddBytes(id.Certificate.Raw) })
 		b.AddASN1(asn1.SET, func(b *cryptobyte.Builder) {
