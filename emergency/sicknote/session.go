@@ -198,7 +198,7 @@ func (in *Intake) store(ctx context.Context, j *emergency.Journal, mb *Mailbox, 
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("storing mail of %s: nothing of it is deleted on the server: %w", mb.Address, err)
+		return nil, fmt.Errorf("storing mail, nothing of it is deleted on the server: %w", err)
 	}
 	return fresh, nil
 }
