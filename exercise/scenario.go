@@ -42,6 +42,12 @@ type MailSpan struct {
 	From  time.Time `yaml:"from"`
 	To    time.Time `yaml:"to"`
 	Count int       `yaml:"count"`
+	// ResendFrom is when practices were told to send rejected notes again.
+	ResendFrom time.Time `yaml:"resend_from"`
+	// EmergencyFrom and EmergencyTo span the time in which given files are sent,
+	// while all intakes are in emergency operation.
+	EmergencyFrom time.Time `yaml:"emergency_from"`
+	EmergencyTo   time.Time `yaml:"emergency_to"`
 }
 
 // Event is something that happened at a time, as a source tells it.

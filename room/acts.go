@@ -59,12 +59,13 @@ func handlers() map[string]handler {
 
 		"emergency.prepare": doing(prepareEmergency),
 
-		"rebuild.begin":  doing(beginRebuild),
-		"trial.enter":    doing(enterTrial),
-		"handover.begin": doing(beginHandover),
-		"handover.run":   doing(runHandover),
-		"regular.accept": doing(accept),
-		"state.confirm":  doing(confirmState),
+		"rebuild.begin":   doing(beginRebuild),
+		"trial.enter":     doing(enterTrial),
+		"handover.begin":  doing(beginHandover),
+		"handover.run":    doing(runHandover),
+		"regular.accept":  doing(accept),
+		"observation.end": doing(endObservation),
+		"state.confirm":   doing(confirmState),
 		"plan.order": reading(func(_ context.Context, r *Room, a nodesArgs) ([]recovery.Position, error) {
 			return recovery.Order(r.Catalogue, a.Nodes)
 		}),

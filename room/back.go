@@ -117,6 +117,13 @@ func beginHandover(ctx context.Context, r *Room, as access.Person, a placementsA
 	return alone(ctx, r, as, cmd)
 }
 
+// endObservation ends the time of tightened watching after acceptance.
+func endObservation(ctx context.Context, r *Room, as access.Person, a placementsArgs) (Changed, error) {
+	cmd := &operation.EndObservation{Placements: a.Placements}
+	cmd.Reason = a.Reason
+	return alone(ctx, r, as, cmd)
+}
+
 // HandedOver is what one run of the handover of a placement did.
 type HandedOver struct {
 	Placement catalogue.PlacementID `json:"placement"`

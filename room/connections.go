@@ -202,6 +202,23 @@ func (r *Room) Isolate(ctx context.Context) error {
 	return nil
 }
 
+// Reconnect lets the regular sides of placements that passed the gate be reached
+// again. What may write there is the doors' business.
+func (r *Room) Reconnect(ctx context.Context, placements []catalogue.PlacementID) error {
+	if r.isolator == nil {
+		return nil
+	}
+	for _, p := range placements {
+		if row, ok := r.Operation.Current().Placement(p); !ok || !row.Regular.Connected() {
+			return fmt.Errorf("%q has not passed the gate: it stays off", p)
+		}
+	}
+	if err := r.isolator.Connect(ctx, placements); err != nil {
+		return fmt.Errorf("reconnecting %d placements: %w", len(placements), err)
+	}
+	return nil
+}
+
 type runHandoverArgs struct {
 	Placements []catalogue.PlacementID `json:"placements"`
 }

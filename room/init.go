@@ -30,6 +30,7 @@ type Setup struct {
 	// makes its own and keeps it beside the room.
 	Passphrase []byte
 	Owner      string // person who owns every placement at first
+	Spans      operation.Settings
 }
 
 // ErrExists says that a directory holds a room already.
@@ -51,7 +52,7 @@ func Init(ctx context.Context, opt Options, s Setup) (*Room, error) {
 	if opt.Clock == nil {
 		opt.Clock = time.Now
 	}
-	settings := Settings{Name: s.Name, Exercise: s.Exercise, Place: "r" + strings.ToLower(rand.Text()[:8]) + "_"}
+	settings := Settings{Name: s.Name, Exercise: s.Exercise, Place: "r" + strings.ToLower(rand.Text()[:8]) + "_", Spans: s.Spans}
 	if err := fill(ctx, opt, settings, s); err != nil {
 		return nil, err
 	}
@@ -132,7 +133,7 @@ func fill(ctx context.Context, opt Options, settings Settings, s Setup) (err err
 // adopt gives everything its first state and every Kasse its journal.
 func (r *Room) adopt(ctx context.Context, s Setup, master *seal.Master) error {
 	now := r.Now()
-	store, err := operation.NewStore(ctx, r.Store, s.Catalogue, operation.Options{Journal: &bookkeeper{r.Journals}})
+	store, err := operation.NewStore(ctx, r.Store, s.Catalogue, operation.Options{Settings: s.Spans, Journal: &bookkeeper{r.Journals}})
 	if err != nil {
 		return err
 	}

@@ -58,6 +58,8 @@ type Settings struct {
 	Name     string `json:"name"`
 	Exercise bool   `json:"exercise"` // marked ÜBUNG everywhere, loopback only, for life
 	Place    string `json:"place"`    // prefix of the schemas in PostgreSQL
+	// Spans are how long things may take; zero values take the defaults.
+	Spans operation.Settings `json:"spans"`
 }
 
 const (
@@ -151,7 +153,7 @@ func (r *Room) start(ctx context.Context) error {
 	if r.Catalogue, err = catalogue.Load(ctx, r.Store); err != nil {
 		return err
 	}
-	if r.Operation, err = operation.NewStore(ctx, r.Store, r.Catalogue, operation.Options{Journal: &bookkeeper{r.Journals}}); err != nil {
+	if r.Operation, err = operation.NewStore(ctx, r.Store, r.Catalogue, operation.Options{Settings: r.Settings.Spans, Journal: &bookkeeper{r.Journals}}); err != nil {
 		return err
 	}
 	if r.Watcher, err = warning.NewWatcher(defaultOwner, r.environmentOf); err != nil {

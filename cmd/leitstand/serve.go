@@ -124,28 +124,29 @@ func onlyLoopback(addr string) error {
 // serveRoom runs the screens, the command socket, timed work and the followers
 // of log files until ctx ends or one of them fails.
 func serveRoom(ctx context.Context, r *room.Room, listen, token string, logs []string, ready func(addr string)) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return serveScreens(ctx, r, listen, token, ready) })
+	g.Go(func() error { return r.ServeSocket(ctx) })
+	g.Go(func() error { return r.Run(ctx) })
+	g.Go(func() error { return follow(ctx, r, logs) })
+	return g.Wait()
+}
+
+// serveScreens serves the control room until ctx ends.
+func serveScreens(ctx context.Context, r *room.Room, listen, token string, ready func(addr string)) error {
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "tcp", listen)
 	if err != nil {
 		return fmt.Errorf("listening for the control room: %w", err)
 	}
 	srv := &http.Server{Handler: web.New(r, token), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
-	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error {
-		if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-			return fmt.Errorf("serving the control room: %w", err)
-		}
-		return nil
-	})
-	g.Go(func() error { return r.ServeSocket(ctx) })
-	g.Go(func() error { return r.Run(ctx) })
-	g.Go(func() error { return follow(ctx, r, logs) })
-	g.Go(func() error {
-		<-ctx.Done()
-		return srv.Close()
-	})
+	stop := context.AfterFunc(ctx, func() { _ = srv.Close() })
+	defer stop()
 	ready(l.Addr().String())
-	return g.Wait()
+	if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serving the control room: %w", err)
+	}
+	return nil
 }
 
 func follow(ctx context.Context, r *room.Room, logs []string) error {
