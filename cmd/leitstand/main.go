@@ -17,9 +17,10 @@ import (
 // cli is the whole command line. Each subcommand is a struct in a file of its
 // own with a method Run(*app) error.
 type cli struct {
-	Version versionCmd `cmd:"" help:"Print version, commit and build settings."`
-	Init    initCmd    `cmd:"" help:"Make a room."`
-	Serve   serveCmd   `cmd:"" help:"Run a room: control room, command socket, timed work."`
+	Version  versionCmd  `cmd:"" help:"Print version, commit and build settings."`
+	Exercise exerciseCmd `cmd:"" help:"Play a case: the attack of 2023 on real parts, with a live control room and a report."`
+	Init     initCmd     `cmd:"" help:"Make a room."`
+	Serve    serveCmd    `cmd:"" help:"Run a room: control room, command socket, timed work."`
 
 	Cell     cellCmd     `cmd:"" help:"The matrix Kasse × service." group:"Situation"`
 	Door     doorCmd     `cmd:"" help:"What callers get." group:"Situation"`
