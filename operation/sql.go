@@ -13,33 +13,31 @@ import (
 	"leitstand/forensics"
 )
 
-// maxRows is how many rows go into one statement: 29 columns of 200 rows stay
-// far below what both engines allow.
-const maxRows = 200
+// maxValues is how many values go into one statement. SQLite looks names such
+// as $7 up one by one: the cost of a statement grows with their square.
+const maxValues = 240
 
 // put writes rows in statements of many.
 func put[T any](ctx context.Context, tx *db.Tx, before, after string, values []T, args func(T) ([]any, error)) error {
 	for len(values) > 0 {
-		n := min(len(values), maxRows)
 		var all []any
 		var text strings.Builder
 		text.WriteString(before)
-		for i, v := range values[:n] {
-			row, err := args(v)
+		for len(values) > 0 && len(all) < maxValues {
+			row, err := args(values[0])
 			if err != nil {
 				return err
 			}
-			if i > 0 {
+			if len(all) > 0 {
 				text.WriteByte(',')
 			}
 			placeholders(&text, len(all), len(row))
-			all = append(all, row...)
+			all, values = append(all, row...), values[1:]
 		}
 		text.WriteString(after)
 		if _, err := tx.Exec(ctx, text.String(), all...); err != nil {
 			return err
 		}
-		values = values[n:]
 	}
 	return nil
 }
