@@ -73,6 +73,9 @@ func Grant(now time.Time, id string, a Application, examiner, second string) (Cl
 	if err := a.Scope.check(); err != nil {
 		return Clearance{}, err
 	}
+	if err := a.Scope.checkCovers(a.Covers); err != nil {
+		return Clearance{}, fmt.Errorf("clearance for %s: %w", a.Scope, err)
+	}
 	if err := checkEvidence(a.Evidence); err != nil {
 		return Clearance{}, fmt.Errorf("clearance for %s: %w", a.Scope, err)
 	}

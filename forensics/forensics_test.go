@@ -58,6 +58,7 @@ func TestNoClearanceWithoutEvidenceAndTwoPeople(t *testing.T) {
 		"no examination":         {func(a *arg) { a.a.Check = "" }, false},
 		"unknown scope":          {func(a *arg) { a.a.Scope.Kind = "planet" }, false},
 		"nothing named":          {func(a *arg) { a.a.Scope.ID = "" }, false},
+		"covers more":            {func(a *arg) { a.a.Covers = []string{"109034270@essen"} }, false},
 	}
 	for name, tt := range tests {
 		a := arg{application(t), "eva", "anna"}

@@ -27,6 +27,9 @@ func Prove(now time.Time, r Rotation) (Rotation, error) {
 	if err := r.Scope.check(); err != nil {
 		return Rotation{}, err
 	}
+	if err := r.Scope.checkCovers(r.Covers); err != nil {
+		return Rotation{}, fmt.Errorf("rotation for %s: %w", r.Scope, err)
+	}
 	if err := checkEvidence(r.Evidence); err != nil {
 		return Rotation{}, fmt.Errorf("rotation for %s: %w", r.Scope, err)
 	}

@@ -1,6 +1,7 @@
 package forensics
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -43,11 +44,20 @@ func (s Scope) check() error {
 	return nil
 }
 
+// checkCovers refuses a list of what else is covered where the scope itself is
+// what is examined: each environment and component gets a clearance of its own.
+func (s Scope) checkCovers(covers []string) error {
+	if len(covers) > 0 && s.Kind != Backup && s.Kind != Realm {
+		return errors.New("only a backup or a realm covers environments and components")
+	}
+	return nil
+}
+
 // covered lists the environments and components a scope stands for: itself, or
 // what somebody says rests on the backup or uses the realm.
 func (s Scope) covered(covers []string) []string {
 	if s.Kind == Environment || s.Kind == Component {
-		return append([]string{s.ID}, covers...)
+		return []string{s.ID}
 	}
 	return covers
 }

@@ -255,38 +255,6 @@ type Adopt struct {
 // the only command that may change nothing.
 type Tick struct{ Act }
 
-// Kind of the ledger entry.
-func (*OrderCut) Kind() string          { return "measure.ordered" }
-func (*ConfirmCut) Kind() string        { return "measure.confirmed" }
-func (*UndoCut) Kind() string           { return "measure.undone" }
-func (*ObserveFailure) Kind() string    { return "failure.observed" }
-func (*RuleOutAttack) Kind() string     { return "attack.ruled_out" }
-func (*BeginRebuild) Kind() string      { return "rebuild.begun" }
-func (*EnterTrial) Kind() string        { return "trial.entered" }
-func (*Accept) Kind() string            { return "regular.accepted" }
-func (*Limit) Kind() string             { return "regular.limited" }
-func (*Unlimit) Kind() string           { return "regular.unlimited" }
-func (*PrepareEmergency) Kind() string  { return "emergency.prepared" }
-func (*StartEmergency) Kind() string    { return "emergency.started" }
-func (*ReportClosed) Kind() string      { return "side.closed" }
-func (*ReportJournal) Kind() string     { return "journal.reported" }
-func (*BeginHandover) Kind() string     { return "handover.begun" }
-func (*ReturnToEmergency) Kind() string { return "handover.withdrawn" }
-func (*EndObservation) Kind() string    { return "observation.ended" }
-func (*GrantClearance) Kind() string    { return "clearance.granted" }
-func (*RevokeClearance) Kind() string   { return "clearance.revoked" }
-func (*ProveRotation) Kind() string     { return "rotation.proven" }
-func (*RecordIndicator) Kind() string   { return "indicator.recorded" }
-func (*NameSubjects) Kind() string      { return "subject.named" }
-func (*LiftFlag) Kind() string          { return "flag.lifted" }
-func (*SetOwner) Kind() string          { return "owner.set" }
-func (*ConfirmState) Kind() string      { return "state.confirmed" }
-func (*SetBehaviour) Kind() string      { return "behaviour.set" }
-func (*RegisterGateway) Kind() string   { return "gateway.registered" }
-func (*RetireGateway) Kind() string     { return "gateway.retired" }
-func (*Adopt) Kind() string             { return "state.adopted" }
-func (*Tick) Kind() string              { return "deadline.passed" }
-
 // Commands returns one empty command of every kind.
 func Commands() []Command {
 	return []Command{

@@ -9,7 +9,7 @@ import (
 )
 
 func (c *GrantClearance) run(d *draft) error {
-	if err := d.known(c.Application.Scope, c.Covers); err != nil {
+	if err := d.known(c.Scope, c.Covers); err != nil {
 		return err
 	}
 	examiner, second := c.signers()
@@ -26,10 +26,7 @@ func (c *GrantClearance) run(d *draft) error {
 // signers picks the examiner and another person.
 func (c *GrantClearance) signers() (examiner, second string) {
 	by := c.act().By
-	i := slices.IndexFunc(by, func(p access.Person) bool { return p.Has(access.Examiner) })
-	if i < 0 {
-		i = 0
-	}
+	i := max(0, slices.IndexFunc(by, func(p access.Person) bool { return p.Has(access.Examiner) }))
 	for j, p := range by {
 		if j != i && p.ID != by[i].ID {
 			return by[i].ID, p.ID

@@ -26,7 +26,7 @@ func (m *model) effect(v verdict, c operation.Command, a operation.Act) {
 				n.confirmed = a.At
 				return
 			}
-			n.gateOnly = n.gateOnly || n.flagged || !(n.reg == "running" || n.reg == "limited")
+			n.gateOnly = n.gateOnly || n.flagged || n.reg != "running" && n.reg != "limited"
 			n.flagged, n.flagTold, n.flagBy, n.flagOf, n.undo = false, false, time.Time{}, "", ""
 			m.enter(n, "failed", a.At)
 			m.off(n)

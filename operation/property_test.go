@@ -180,7 +180,7 @@ func (w *walk) seen(name string) mnode {
 			n.undo = p.Undoing.String()
 		}
 		d, _ := w.s.Door(p.ID)
-		n.door, n.doorEpoch, n.doorVersion = d.Answer.String(), int(d.Epoch), int(d.Version)
+		n.door, n.doorEpoch, n.doorVersion = d.String(), int(d.Epoch), int(d.Version)
 		if d.Mode == operation.ModeLimited {
 			n.door += " " + strings.Join(d.Paths, ",")
 		}

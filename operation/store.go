@@ -127,7 +127,7 @@ func (s *Store) Prepare(ctx context.Context, c Command) error {
 	}
 	state := s.Current()
 	if ch, err := Apply(state, a); ch != nil || !onlyBooksMissing(err) {
-		return nil //nolint:nilerr // the transaction judges it again and says so
+		return nil // the transaction judges it again and says so
 	}
 	a.Closed = nil
 	for _, name := range a.Nodes {

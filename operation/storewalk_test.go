@@ -51,7 +51,7 @@ func (j *paper) Obey(_ context.Context, o operation.JournalOrder) (operation.Cou
 		if o.Epoch != b.Epoch || b.Open > 0 {
 			return b, fmt.Errorf("closing %s with epoch %d after %d and %d open", id, o.Epoch, b.Epoch, b.Open)
 		}
-	default:
+	case operation.JournalNone:
 		return b, errors.New("no order")
 	}
 	if o.State != operation.JournalOpen && b.State == operation.JournalOpen {
@@ -85,12 +85,12 @@ func newStoreWalk(t *testing.T, p db.Place, seed uint64) *storeWalk {
 }
 
 // step carries out one command on the store and the model and compares.
-func (w *storeWalk) step(ctx context.Context, c operation.Command) error {
+func (w *storeWalk) step(c operation.Command) error {
 	if a, ok := c.(*operation.Accept); ok {
 		a.Closed = nil // the store asks the journals
 	}
 	w.paper.drained = nil
-	res, err := w.shop.Do(ctx, c)
+	res, err := w.shop.Do(w.shop.t.Context(), c)
 	unsettled := errors.Is(err, operation.ErrUnsettled)
 	if unsettled {
 		err = nil
@@ -111,12 +111,12 @@ func (w *storeWalk) step(ctx context.Context, c operation.Command) error {
 	}
 	if unsettled && w.restarts && w.g.chance(50) { // as if killed between the two stores
 		unsettled = false
-		if err := w.restart(ctx, false); err != nil {
+		if err := w.restart(false); err != nil {
 			return err
 		}
 	}
 	for unsettled {
-		if err := w.settle(ctx); err != nil {
+		if err := w.settle(); err != nil {
 			if !errors.Is(err, operation.ErrUnsettled) {
 				return err
 			}
@@ -129,9 +129,9 @@ func (w *storeWalk) step(ctx context.Context, c operation.Command) error {
 }
 
 // settle repeats journal steps; it reports what noting them did.
-func (w *storeWalk) settle(ctx context.Context) error {
+func (w *storeWalk) settle() error {
 	w.paper.drained = nil
-	err := w.shop.Settle(ctx, w.g.now)
+	err := w.shop.Settle(w.shop.t.Context(), w.g.now)
 	return errors.Join(w.noted(), err)
 }
 
@@ -146,19 +146,19 @@ func (w *storeWalk) noted() error {
 	return w.judge(c, true, nil)
 }
 
-func (w *storeWalk) run(ctx context.Context, n int) error {
+func (w *storeWalk) run(n int) error {
 	adopt := &operation.Adopt{Owner: "betrieb"}
 	adopt.Sign(w.g.now, operator)
-	if err := w.step(ctx, adopt); err != nil {
+	if err := w.step(adopt); err != nil {
 		return err
 	}
 	for i := range n {
 		c := w.g.next()
-		if err := w.step(ctx, c); err != nil {
+		if err := w.step(c); err != nil {
 			return fmt.Errorf("step %d, %s %+v by %v: %w", i, c.Kind(), c, idsOf(c), err)
 		}
 		if w.restarts && i%97 == 96 {
-			if err := w.restart(ctx, i%485 == 484); err != nil {
+			if err := w.restart(i%485 == 484); err != nil {
 				return fmt.Errorf("after step %d: %w", i, err)
 			}
 		}
@@ -166,17 +166,17 @@ func (w *storeWalk) run(ctx context.Context, n int) error {
 	if !w.restarts {
 		return nil
 	}
-	return w.restart(ctx, true)
+	return w.restart(true)
 }
 
 // restart closes the store and opens it again: nothing may be different.
-func (w *storeWalk) restart(ctx context.Context, verify bool) error {
+func (w *storeWalk) restart(verify bool) error {
 	before := w.shop.Current()
 	w.shop.restart()
 	if diff := cmp.Diff(contents(before), contents(w.shop.Current()), cmpopts.EquateEmpty()); diff != "" {
 		return fmt.Errorf("states differ after a restart (-want +got)\n%s", diff)
 	}
-	for err := w.settle(ctx); err != nil; err = w.settle(ctx) {
+	for err := w.settle(); err != nil; err = w.settle() {
 		if !errors.Is(err, operation.ErrUnsettled) {
 			return err
 		}
@@ -184,7 +184,7 @@ func (w *storeWalk) restart(ctx context.Context, verify bool) error {
 	if !verify {
 		return nil
 	}
-	rep, err := ledger.Verify(ctx, w.shop.db, w.shop.key.Public)
+	rep, err := ledger.Verify(w.shop.t.Context(), w.shop.db, w.shop.key.Public)
 	if err != nil || len(rep.Problems) > 0 {
 		return fmt.Errorf("verifying the ledger: %v, %w", rep.Problems, err)
 	}
@@ -201,7 +201,7 @@ func TestRandomCommandsOnTheStoreDoWhatTheRulesSay(t *testing.T) {
 			steps /= 10
 		}
 		w := newStoreWalk(t, p, 42)
-		if err := w.run(t.Context(), steps); err != nil {
+		if err := w.run(steps); err != nil {
 			t.Fatal(err)
 		}
 	})
@@ -217,9 +217,9 @@ func TestEveryRuleSwitchedOffIsNoticedOnTheStore(t *testing.T) {
 			if r == operation.RuleOnRecord {
 				adopt := &operation.Adopt{Owner: "betrieb"}
 				adopt.Sign(w.g.now, operator)
-				err = errors.Join(w.step(t.Context(), adopt), w.restart(t.Context(), true))
+				err = errors.Join(w.step(adopt), w.restart(true))
 			} else {
-				err = w.run(t.Context(), 700)
+				err = w.run(700)
 			}
 			if err == nil {
 				t.Errorf("700 commands without rule %d, and nobody noticed", r)

@@ -48,7 +48,7 @@ func newTopology(c *catalogue.Catalogue, places []*Placement, parts []*Component
 	}
 	for i, p := range t.places {
 		t.add(string(p.ID), string(p.Environment), p.Needs, i < inPlaces)
-		t.inEnv[string(p.Environment)] = append(t.inEnv[string(p.Environment)], int32(i)) //nolint:gosec // far below 2^31 nodes
+		t.inEnv[string(p.Environment)] = append(t.inEnv[string(p.Environment)], int32(i))
 	}
 	for i, p := range t.parts {
 		t.add(string(p.ID), string(p.ID), p.Needs, i < inParts)
@@ -73,8 +73,8 @@ func (t *topology) link() {
 			if !ok {
 				continue // a formula that names nothing we know never holds there
 			}
-			t.uses[n] = append(t.uses[n], int32(m))     //nolint:gosec // far below 2^31 nodes
-			t.usedBy[m] = append(t.usedBy[m], int32(n)) //nolint:gosec // far below 2^31 nodes
+			t.uses[n] = append(t.uses[n], int32(m))
+			t.usedBy[m] = append(t.usedBy[m], int32(n))
 		}
 	}
 }
