@@ -93,6 +93,46 @@ func (b *builder) serial(order, gene, hold []int32) bool {
 	}
 }
 
+// patch places the tasks in the given order: first those that can stand exactly at
+// hold, whoever they wait for standing too, then the others, at their earliest slot
+// from hold on. It says false when a task finds no room.
+func (b *builder) patch(order, gene, hold []int32) bool {
+	b.clear()
+	clear(b.placed) // true: to be moved
+	for _, i := range order {
+		if b.m.p.Tasks[i].Fixed {
+			continue
+		}
+		b.placed[i] = !b.stand(i, gene[i], hold[i])
+	}
+	for _, i := range order {
+		if b.placed[i] && !b.m.p.Tasks[i].Fixed && !b.place(i, max(b.m.release[i], hold[i]), gene[i]) {
+			b.stuck = i
+			return false
+		}
+	}
+	return true
+}
+
+// stand puts a task exactly at a slot, if it has a mode of its own, may start there
+// and waits for nobody who is to be moved.
+func (b *builder) stand(i, mode, at int32) bool {
+	if mode == anyMode || at < b.m.release[i] {
+		return false
+	}
+	for _, l := range b.m.in[i] {
+		if b.placed[l.other] {
+			return false
+		}
+	}
+	start, finish := b.try(i, at, &b.work[i][mode])
+	if start != at {
+		return false
+	}
+	b.put(i, mode, start, finish)
+	return true
+}
+
 // place puts a task at its earliest slot from t on.
 func (b *builder) place(i, t, gene int32) bool {
 	var start, finish int32 = -1, -1

@@ -26,12 +26,15 @@ type Objective struct {
 	Fairness float64
 	// WorstLimit, if positive, is the largest normalised loss any group may bear.
 	WorstLimit float64
-	// Keep is a plan in force; leaving it costs Stability for each slot by which a
-	// task that is not pinned moves, and ModeChange slots for another mode. Tasks
-	// that are new have a negative start in Keep.
-	Keep       *Plan
-	Stability  float64
-	ModeChange int
+	// Keep is a plan in force. Tasks that are new have a negative start in it.
+	Keep *Plan
+	// Stability weighs the mean distance by which tasks leave Keep: at 1, moving
+	// every task by one slot costs as much as one slot of makespan, or as one slot
+	// in which all cells are away.
+	Stability float64
+	// Touch is what a task costs that moves at all, in slots of distance, since
+	// each is an appointment to be changed; another mode costs it once more.
+	Touch int
 }
 
 // value orders plans: what is broken first, then the goal.
@@ -133,7 +136,11 @@ func (j *judge) value(start, finish, mode []int32) value {
 		}
 	}
 	if j.o.Keep != nil {
-		v.goal += float64(j.o.Stability * float64(j.moved(start, mode)))
+		unit := 1.0
+		if j.o.Goal == LeastLoss {
+			unit = j.total
+		}
+		v.goal += float64(j.o.Stability * unit * j.distance(start, mode))
 	}
 	return v
 }
@@ -240,26 +247,29 @@ func (j *judge) worst() (most float64, group string) {
 	return most, group
 }
 
-// moved counts the slots by which tasks leave the plan to keep.
-func (j *judge) moved(start, mode []int32) int64 {
-	var sum int64
+// distance is by how many slots tasks leave the plan to keep, on average.
+func (j *judge) distance(start, mode []int32) float64 {
+	var sum, n int64
 	for i := range j.m.p.Tasks {
-		if j.m.p.Tasks[i].Fixed || i >= len(j.o.Keep.Start) || j.o.Keep.Start[i] < 0 {
+		if j.m.p.Tasks[i].Fixed || j.o.Keep.Start[i] < 0 {
 			continue
 		}
+		n++
 		d := int64(start[i]) - int64(j.o.Keep.Start[i])
-		sum += max(d, -d)
+		if d = max(d, -d); d != 0 {
+			sum += d + int64(j.o.Touch)
+		}
 		if int(mode[i]) != j.o.Keep.Mode[i] {
-			sum += int64(j.o.ModeChange)
+			sum += int64(j.o.Touch)
 		}
 	}
-	return sum
+	return float64(sum) / float64(max(n, 1))
 }
 
 // keptMode is the mode of a task in the plan to keep, or anyMode.
 func (j *judge) keptMode(i int) int32 {
 	k := j.o.Keep
-	if k == nil || i >= len(k.Mode) || k.Start[i] < 0 || k.Mode[i] < 0 || k.Mode[i] >= len(j.m.work[i]) {
+	if k == nil || k.Start[i] < 0 || k.Mode[i] < 0 || k.Mode[i] >= len(j.m.work[i]) {
 		return anyMode
 	}
 	return int32(k.Mode[i]) //nolint:gosec // G115: a mode

@@ -10,11 +10,22 @@ type rule func(*bird) (built bool)
 func (f *flock) rules() []rule {
 	var r []rule
 	if f.hold != nil {
-		r = append(r, func(d *bird) bool { f.asKept(d, true); return false }, func(d *bird) bool { f.asKept(d, false); return false })
+		r = append(r, f.patched,
+			func(d *bird) bool { f.asKept(d, true); return false },
+			func(d *bird) bool { f.asKept(d, false); return false })
 	}
 	if len(f.j.cells) > 0 && f.j.o.Goal == LeastLoss {
-		if key := f.lossOrder(); key != nil {
-			r = append(r, func(d *bird) bool { copy(d.key, key); return false }, func(d *bird) bool { return f.dispatched(d, key) })
+		price := f.prices()
+		byLoad, byBottleneck := f.lossOrder(f.efforts(price)), f.lossOrder(f.efforts(nil))
+		if byLoad != nil {
+			r = append(r, func(d *bird) bool {
+				copy(d.key, byLoad)
+				f.build(d)
+				f.price, f.priced = price, d.value
+				return true
+			},
+				func(d *bird) bool { copy(d.key, byBottleneck); return false },
+				func(d *bird) bool { return f.dispatched(d, byLoad) })
 		}
 	}
 	if len(f.j.due) > 0 {
@@ -41,6 +52,10 @@ func (f *flock) first(d *bird, k int, rules []rule) {
 		}
 		return
 	}
+	if f.price != nil && f.r.below(8) != 0 {
+		f.byPrices(d)
+		return
+	}
 	if built := rules[f.draw(len(rules))](d); built && f.over() {
 		return
 	}
@@ -61,6 +76,18 @@ func (f *flock) asKept(d *bird, held bool) {
 	for i := range d.gene {
 		d.gene[i] = f.j.keptMode(i)
 	}
+}
+
+// patched leaves every task where the plan to keep has it if that is still
+// possible, and then puts the others where there is room.
+func (f *flock) patched(d *bird) bool {
+	f.asKept(d, true)
+	f.sorter.sort(f.sorted, f.m.order, d.key)
+	d.value, d.hash = worstValue, 0
+	if f.b.patch(f.b.listed(f.sorted), d.gene, f.hold) {
+		f.take(d)
+	}
+	return true
 }
 
 // dispatched builds a bird by the parallel scheme.
@@ -101,8 +128,7 @@ const maxLossOrder = 20_000_000
 // lossOrder ranks tasks cell by cell: again and again that level comes next which
 // wins most weight for the effort still missing, with all it waits for. It returns
 // nil when the problem is too large for that.
-func (f *flock) lossOrder() []int32 {
-	effort := f.efforts()
+func (f *flock) lossOrder(effort []float64) []int32 {
 	type goal struct {
 		gain, effort float64
 		tasks        []int32
@@ -154,8 +180,8 @@ func (f *flock) lossOrder() []int32 {
 	return key
 }
 
-// efforts says for each task how many slots of its scarcest resource it takes.
-func (f *flock) efforts() []float64 {
+// means are the capacities of the resources, averaged over time.
+func (f *flock) means() []float64 {
 	mean := make([]float64, f.m.rows)
 	for k := range mean {
 		sum := int64(0)
@@ -164,6 +190,45 @@ func (f *flock) efforts() []float64 {
 		}
 		mean[k] = max(1e-9, float64(sum)/float64(f.m.slots))
 	}
+	return mean
+}
+
+// byPrices orders by loss under new prices, drawn near the best ones so far, and
+// keeps those if they are better.
+func (f *flock) byPrices(d *bird) {
+	price := slices.Clone(f.price)
+	factor := []float64{0.125, 0.25, 0.5, 2, 4, 8}
+	for range 1 + f.draw(max(2, len(price)/4)) {
+		price[f.draw(len(price))] *= factor[f.draw(len(factor))]
+	}
+	copy(d.key, f.lossOrder(f.efforts(price)))
+	f.build(d)
+	if d.value.compare(f.priced) < 0 {
+		f.price, f.priced = price, d.value
+	}
+}
+
+// prices say how scarce each resource is: its share of the work of the busiest one.
+func (f *flock) prices() []float64 {
+	price, most := make([]float64, f.m.rows), 1e-9
+	mean := f.means()
+	for i := range f.m.work {
+		w := &f.m.work[i][0]
+		for _, c := range w.claims {
+			price[c.row] += float64(int64(w.length)*int64(c.amount)) / mean[c.row]
+			most = max(most, price[c.row])
+		}
+	}
+	for k := range price {
+		price[k] /= most
+	}
+	return price
+}
+
+// efforts says for each task how many slots of its scarcest resource it takes, or,
+// given prices, of all its resources at their prices.
+func (f *flock) efforts(price []float64) []float64 {
+	mean := f.means()
 	effort := make([]float64, f.m.n)
 	for i := range effort {
 		if f.m.p.Tasks[i].Fixed {
@@ -172,7 +237,12 @@ func (f *flock) efforts() []float64 {
 		w := &f.m.work[i][0]
 		effort[i] = 1e-3 * float64(w.length)
 		for _, c := range w.claims {
-			effort[i] = max(effort[i], float64(int64(w.length)*int64(c.amount))/mean[c.row])
+			slots := float64(int64(w.length)*int64(c.amount)) / mean[c.row]
+			if price == nil {
+				effort[i] = max(effort[i], slots)
+			} else {
+				effort[i] += float64(slots * price[c.row])
+			}
 		}
 	}
 	return effort

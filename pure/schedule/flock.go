@@ -30,6 +30,8 @@ type flock struct {
 	key    []int32
 	hold   []int32 // starts of the plan to keep
 	modes  []int32
+	price  []float64 // per resource, what lossOrder went best with
+	priced value
 	stack  []int32
 	seen   []bool
 	stop   bool
@@ -63,7 +65,7 @@ func newFlock(ctx context.Context, m, back *model, o Objective, seed uint64, rep
 	f.child, f.best = f.newBird(), f.newBird()
 	if k := o.Keep; k != nil {
 		f.hold = make([]int32, m.n)
-		for i := range min(m.n, len(k.Start)) {
+		for i := range f.hold {
 			f.hold[i] = int32(max(0, min(k.Start[i], int(m.slots)))) //nolint:gosec // G115: a slot
 		}
 	}
@@ -110,10 +112,13 @@ func (f *flock) build(d *bird) {
 	}
 }
 
-// take values the builder's schedule for a bird.
+// take values the builder's schedule for a bird and names it by that schedule. The
+// modes that the pass chose become the bird's own: the same starts in the same
+// modes lead to a schedule at least as good again, which other modes might not.
 func (f *flock) take(d *bird) {
 	d.value = f.j.value(f.b.start, f.b.finish, f.b.mode)
 	copy(d.key, f.b.start)
+	copy(d.gene, f.b.mode)
 	d.hash = 14695981039346656037
 	for i, t := range f.b.start {
 		d.hash = (d.hash ^ uint64(t)) * 1099511628211             //nolint:gosec // G115: FNV-1a over words
@@ -160,7 +165,7 @@ const populationWork = 40_000
 // epoch breeds a flock until the budget is used up. The first plan is made even if
 // the context has ended. Every second epoch starts from the best bird so far.
 func (f *flock) epoch(size, number int) {
-	size = min(size, max(8, populationWork/f.m.n))
+	size = min(size, max(40, populationWork/f.m.n))
 	f.birds = f.birds[:0]
 	if number%2 == 1 {
 		d := f.newBird()
@@ -192,6 +197,9 @@ func (f *flock) epoch(size, number int) {
 func (f *flock) breed() {
 	c := &f.child
 	a, b := f.pick(), f.pick()
+	if f.r.below(2) == 0 {
+		a = &f.best
+	}
 	c.held = a.held
 	switch {
 	case len(f.birds) > 1 && a.hash != b.hash && f.r.below(2) == 0:

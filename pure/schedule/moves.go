@@ -55,7 +55,7 @@ func (f *flock) target() int32 {
 
 // pullAhead moves a task and all that it waits for to an earlier place.
 func (f *flock) pullAhead(c *bird, i int32) {
-	to := f.r.below(c.key[i] + 1)
+	to := c.key[i] - f.near(c.key[i]+1)
 	f.spread(i, f.m.in, func(k int32) { c.key[k] = min(c.key[k], to) })
 	if f.r.below(4) == 0 {
 		f.choose(c, i)
@@ -65,8 +65,14 @@ func (f *flock) pullAhead(c *bird, i int32) {
 // putBack moves a task and all that waits for it to a later place.
 func (f *flock) putBack(c *bird, i int32) {
 	end := slices.Max(c.key)
-	to := c.key[i] + f.r.below(end-c.key[i]+1)
+	to := c.key[i] + f.near(end-c.key[i]+1)
 	f.spread(i, f.m.out, func(k int32) { c.key[k] = max(c.key[k], to) })
+}
+
+// near draws from 0 to below n, small numbers far more often.
+func (f *flock) near(n int32) int32 {
+	u := f.r.below(1 << 10)
+	return int32(int64(n) * int64(u*u) >> 20 * int64(u) >> 10) //nolint:gosec // G115: below n
 }
 
 // spread visits a task and everything that can be reached from it.
@@ -119,7 +125,7 @@ func (f *flock) choose(c *bird, i int32) {
 func (f *flock) comeHome(c *bird) {
 	share := 1 + f.r.below(8)
 	for i := range c.key {
-		if f.r.below(8) < share && i < len(f.j.o.Keep.Start) && f.j.o.Keep.Start[i] >= 0 {
+		if f.r.below(8) < share && f.j.o.Keep.Start[i] >= 0 {
 			c.key[i] = f.hold[i]
 			c.gene[i] = f.j.keptMode(i)
 		}

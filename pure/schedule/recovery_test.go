@@ -81,7 +81,7 @@ func TestTheWayBackOfAFewKassen(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("%d tasks: loss %.0f as reported, %.0f planned, bound %.0f; worst %.0f and %.0f", len(p.Tasks), fifo.Loss, r.Plan.Loss, r.Bound, fifo.Worst, r.Plan.Worst)
+	t.Logf("%d tasks: loss %.0f as reported, %.0f planned, value %.0f, bound %.0f; worst %.0f and %.0f", len(p.Tasks), fifo.Loss, r.Plan.Loss, r.Value, r.Bound, fifo.Worst, r.Plan.Worst)
 	if r.Plan.Loss > 0.95*fifo.Loss {
 		t.Errorf("loss %.0f, as reported %.0f: nothing won", r.Plan.Loss, fifo.Loss)
 	}
@@ -97,7 +97,7 @@ func BenchmarkFirstPlan(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		b.ReportMetric(r.Plan.Loss/r.Bound, "loss/bound")
+		b.ReportMetric(r.Value/r.Bound, "loss/bound")
 	}
 }
 
@@ -109,7 +109,7 @@ func BenchmarkImproved(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		b.ReportMetric(r.Plan.Loss/r.Bound, "loss/bound")
+		b.ReportMetric(r.Value/r.Bound, "loss/bound")
 	}
 }
 
@@ -127,7 +127,7 @@ func BenchmarkReplan(b *testing.B) {
 			news = append(news, Progress{Task: i, Started: s, Mode: r.Plan.Mode[i], Until: r.Plan.Finish[i] + 8})
 		}
 	}
-	o := Options{Objective: Objective{Goal: LeastLoss, Stability: 100}, Schedules: 30}
+	o := Options{Objective: Objective{Goal: LeastLoss, Stability: 10, Touch: 24}, Schedules: 30}
 	for b.Loop() {
 		_, _, d, err := Replan(b.Context(), p, &r.Plan, 168, news, o)
 		if err != nil {

@@ -32,10 +32,11 @@ type Options struct {
 type Result struct {
 	Plan      Plan
 	Schedules int64 // built in total
-	// Bound is a value that no plan can be below: slots of makespan or weighted
-	// loss. Proven says that the plan reaches it.
-	Bound  float64
-	Proven bool
+	// Value is what the search made small: slots of makespan, or weighted loss with
+	// what fairness and stability cost. Bound is what no plan can be below, and
+	// Proven says that this one reaches it.
+	Value, Bound float64
+	Proven       bool
 	// Critical is the length of the longest chain, resources left aside.
 	Critical int
 }
@@ -62,7 +63,7 @@ func Solve(ctx context.Context, p *Problem, o Options) (*Result, error) {
 	if s.err != nil {
 		return nil, s.err
 	}
-	s.result.Plan = *s.plan
+	s.result.Plan, s.result.Value = *s.plan, s.value.goal
 	s.result.Proven = s.value.broken == 0 && s.value.over == 0 && s.value.goal <= s.bound
 	return &s.result, nil
 }
