@@ -40,6 +40,7 @@ type cli struct {
 	Notice    noticeCmd    `cmd:"" help:"Public list and statements." group:"Acts"`
 	Ledger    ledgerCmd    `cmd:"" help:"Verify, witness and export the record." group:"Acts"`
 
+	Watch     watchCmd     `cmd:"" help:"Match logs against Sigma rules, without a room."`
 	Catalogue catalogueCmd `cmd:"" help:"Check, show and preview catalogues of Kassen, services and what they rest on."`
 	Plan      planCmd      `cmd:"" help:"Plan work that competes for people and places."`
 	Eau       eauCmd       `cmd:"" help:"Check, show and measure electronic sick notes (eAU)."`

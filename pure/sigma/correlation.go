@@ -131,7 +131,7 @@ func parseCorrelation(file string, d *node) (*Rule, error) {
 	}
 	var err error
 	if c.Timespan, err = timespan(n.str("timespan")); err != nil {
-		return nil, errAt(n.line, "%v", err)
+		return nil, errAt(n.line, "timespan %q is not a number with s, m, h or d", n.str("timespan"))
 	}
 	for _, holder := range []*node{n, d} {
 		if g := holder.get("generate"); g != nil {

@@ -126,6 +126,10 @@ func (c *Correlator) Observe(ev *Event, rules []*Rule, ref string) []Fired {
 	return out
 }
 
+// Process is Feed for a correlator that holds all partitions: what follows for
+// correlations above is fed back at once.
+func (c *Correlator) Process(o Observation) []Fired { return c.follow(c.Feed(o)) }
+
 // follow feeds observations of chained correlations back.
 func (c *Correlator) follow(fired []Fired, next []Observation) []Fired {
 	for depth := 0; len(next) > 0 && depth < maxDepth; depth++ {

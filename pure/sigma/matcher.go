@@ -1,8 +1,10 @@
 package sigma
 
 import (
+	"cmp"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Matcher matches events one after the other. It belongs to one goroutine.
@@ -15,7 +17,9 @@ type Matcher struct {
 	mark  []uint32 // by rule of the group: epoch in which it became a candidate
 	cands []int32
 	tmp   []byte
-	dfas  []*dfa   // by number of the regular expression
+	dfas  []*dfa // by number of the regular expression
+	cost  map[*Rule]*Cost
+	now   func() time.Duration
 	chanN []byte   // folded name of the last channel
 	chanG *channel // and its groups
 }
@@ -59,13 +63,60 @@ func (m *Matcher) find(ev *Event) {
 	for i := range g.index {
 		m.look(ev, &g.index[i])
 	}
-	for _, n := range m.cands {
-		if m.run(ev, g, g.rules[n].code) {
-			m.hits = append(m.hits, g.rules[n].rule)
+	if m.cost != nil {
+		m.profiled(ev, g)
+	} else {
+		for _, n := range m.cands {
+			if m.run(ev, g, g.rules[n].code) {
+				m.hits = append(m.hits, g.rules[n].rule)
+			}
 		}
 	}
 	if len(m.hits) > 1 {
 		slices.SortFunc(m.hits, func(a, b *Rule) int { return a.seq - b.seq })
+	}
+}
+
+// Cost is what one rule has cost a matcher.
+type Cost struct {
+	Rule    *Rule
+	Asked   uint64 // events that showed a witness, so that the rule was evaluated
+	Matched uint64
+	Time    time.Duration // of evaluating it; tests shared with other rules count where they came first
+}
+
+// Profile makes the matcher keep what every rule costs. now is any clock that
+// only goes forward; asking it is itself part of what is measured.
+func (m *Matcher) Profile(now func() time.Duration) { m.cost, m.now = map[*Rule]*Cost{}, now }
+
+// Costs returns the rules that cost most first.
+func (m *Matcher) Costs() []Cost {
+	var out []Cost
+	for _, c := range m.cost {
+		out = append(out, *c)
+	}
+	slices.SortFunc(out, func(a, b Cost) int {
+		return cmp.Or(cmp.Compare(b.Time, a.Time), cmp.Compare(b.Asked, a.Asked), a.Rule.seq-b.Rule.seq)
+	})
+	return out
+}
+
+func (m *Matcher) profiled(ev *Event, g *group) {
+	for _, n := range m.cands {
+		r := g.rules[n].rule
+		c := m.cost[r]
+		if c == nil {
+			c = &Cost{Rule: r}
+			m.cost[r] = c
+		}
+		start := m.now()
+		hit := m.run(ev, g, g.rules[n].code)
+		c.Time += m.now() - start
+		c.Asked++
+		if hit {
+			c.Matched++
+			m.hits = append(m.hits, r)
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package sigma
 
 import (
 	"encoding/base64"
+	"errors"
 	"net/netip"
 	"regexp"
 	"strconv"
@@ -207,7 +208,11 @@ func (c *chain) strings(mod string, f func(pattern) ([]pattern, error)) error {
 		}
 		ps, err := f(v.pat)
 		if err != nil {
-			return errAt(v.line, "modifier %q: %v", mod, err)
+			var at *lineError
+			if errors.As(err, &at) {
+				return errAt(v.line, "modifier %s: %s", mod, at.msg)
+			}
+			return errAt(v.line, "modifier %s: %v", mod, err)
 		}
 		for _, p := range ps {
 			v.pat = p
@@ -386,6 +391,9 @@ func fillHoles(p pattern, ph Placeholders) ([]pattern, error) {
 		fill := []pattern{{x}}
 		if x.kind == partHole {
 			vals, ok := ph[x.text]
+			if !ok {
+				vals, ok = ph[anyPlaceholder]
+			}
 			if !ok {
 				return nil, errAt(0, "placeholder %%%s%% has no values", x.text)
 			}

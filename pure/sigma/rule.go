@@ -2,6 +2,7 @@ package sigma
 
 import (
 	"errors"
+	"maps"
 	"strings"
 )
 
@@ -62,6 +63,8 @@ type RuleSet struct {
 // ParseOptions are what reading rules may need from outside.
 type ParseOptions struct {
 	Placeholders Placeholders // values for the modifier expand
+
+	wildcard bool // a placeholder without values matches anything
 }
 
 // ParseRules reads rule files. What cannot be used comes back as problems, in
@@ -95,6 +98,18 @@ func (o ParseOptions) Parse(files []File) (*RuleSet, []Problem) {
 	return set, problems
 }
 
+// anyPlaceholder in Placeholders stands for those without values.
+const anyPlaceholder = "*"
+
+func (o ParseOptions) fill() Placeholders {
+	if !o.wildcard {
+		return o.Placeholders
+	}
+	out := Placeholders{anyPlaceholder: {"*"}}
+	maps.Copy(out, o.Placeholders)
+	return out
+}
+
 // add reads one document into the set; filters come back, to be put on when all rules are there.
 func (s *RuleSet) add(file string, d *node, o ParseOptions) (*filterRule, error) {
 	switch {
@@ -103,7 +118,7 @@ func (s *RuleSet) add(file string, d *node, o ParseOptions) (*filterRule, error)
 	case d.get("action") != nil:
 		return nil, errAt(d.line, "rule collections with action are not part of Sigma 2")
 	case d.get("filter") != nil:
-		return parseFilter(file, d, o.Placeholders)
+		return parseFilter(file, d, o.fill())
 	case d.get("correlation") != nil:
 		r, err := parseCorrelation(file, d)
 		if err == nil {
@@ -111,7 +126,7 @@ func (s *RuleSet) add(file string, d *node, o ParseOptions) (*filterRule, error)
 		}
 		return nil, err
 	}
-	r, err := parseRule(file, d, o.Placeholders)
+	r, err := parseRule(file, d, o.fill())
 	if err == nil {
 		r.seq = len(s.Rules)
 		s.Rules = append(s.Rules, r)

@@ -1,0 +1,184 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"leitstand/pure/sigma"
+)
+
+type watchCmd struct {
+	Run   watchRunCmd   `cmd:"" default:"withargs" help:"Match logs against Sigma rules. Exit 0: nothing matched, 1: something did, 2: a source could not be read at all, or --strict failed."`
+	Bench watchBenchCmd `cmd:"" help:"Measure matching and reading on these logs, on one core."`
+}
+
+type watchRunCmd struct {
+	Rules   string   `help:"Sigma rules: a directory, a zip file or one file. Without it, the built-in rules." placeholder:"DIR|ZIP"`
+	Map     string   `help:"Which events a log source means: routes, a Sigma pipeline, or a table in the form of SigmaHQ's thor.yml, in place of the built-in table." placeholder:"FILE"`
+	JSON    bool     `help:"One JSON object per match." name:"json"`
+	Strict  bool     `help:"Rules that cannot be used are an error."`
+	Explain string   `help:"Say for every event why this rule (id or title) matches it or not." placeholder:"RULE"`
+	Cost    bool     `help:"Statistics with the cost of every rule."`
+	Workers int      `help:"Files read at the same time; 0: one for each core." default:"0"`
+	Source  []string `arg:"" help:"EVTX, JSON lines, syslog or other text, zip or gz of these; directories are walked; - is standard input."`
+}
+
+// Run matches all sources. Matches go to standard output in the order of the
+// sources; everything else to standard error.
+func (c *watchRunCmd) Run(a *app) error {
+	start := time.Now()
+	eng, err := loadEngine(a, c.Rules, c.Map, c.Strict)
+	if err != nil {
+		return err
+	}
+	w := &watcher{app: a, cmd: c, eng: eng, start: start}
+	if c.Explain != "" {
+		if w.explain = eng.find(c.Explain); w.explain == nil {
+			return &exitError{2, fmt.Errorf("no usable rule has the id or title %q", c.Explain)}
+		}
+	}
+	w.sources(c.Source)
+	w.correlate()
+	w.statistics()
+	switch {
+	case a.ctx.Err() != nil:
+		return a.ctx.Err()
+	case w.stats.unreadable > 0:
+		return &exitError{code: 2}
+	case w.stats.matches > 0:
+		return &exitError{code: 1}
+	}
+	return nil
+}
+
+// watcher is one run of watch.
+type watcher struct {
+	app     *app
+	cmd     *watchRunCmd
+	eng     *loadedEngine
+	explain *sigma.Rule
+	start   time.Time
+	stats   watchStats
+	seen    []sigma.Observation // for correlations, which need all events in order of time
+	costMu  sync.Mutex
+	costs   map[*sigma.Rule]*sigma.Cost
+}
+
+// watchStats are the figures at the end.
+type watchStats struct {
+	files, skipped, unreadable int
+	events, matches, damaged   int
+	bytes                      int64
+	noTime                     uint64
+}
+
+func (s *watchStats) add(o watchStats) {
+	s.files += o.files
+	s.skipped += o.skipped
+	s.unreadable += o.unreadable
+	s.events += o.events
+	s.matches += o.matches
+	s.damaged += o.damaged
+	s.bytes += o.bytes
+	s.noTime += o.noTime
+}
+
+// fileRun is the work on one file, by one goroutine.
+type fileRun struct {
+	w       *watcher
+	name    string // as people see it
+	out     io.Writer
+	errs    io.Writer
+	m       *sigma.Matcher
+	ev      *sigma.Event
+	stats   watchStats
+	seen    []sigma.Observation
+	applied int // events that the explained rule applies to
+}
+
+// event matches one event that is in f.ev.
+func (f *fileRun) event(record string) error {
+	f.stats.events++
+	if f.w.explain != nil {
+		return f.explainEvent(record)
+	}
+	for _, r := range f.m.Match(f.ev) {
+		f.stats.matches++
+		if err := f.w.print(f.out, f.matchOf(r, record)); err != nil {
+			return err
+		}
+	}
+	obs, skipped := f.w.eng.Observations(f.ev, f.m.All(), f.name+"\x00"+record)
+	f.stats.noTime += skipped.NoTime
+	f.seen = append(f.seen, obs...)
+	return nil
+}
+
+// explainEvent prints the tests of one rule, for events of its log source.
+func (f *fileRun) explainEvent(record string) error {
+	x := f.m.Explain(f.w.explain, f.ev)
+	if !x.Applies {
+		return nil
+	}
+	f.applied++
+	if x.Matched {
+		f.stats.matches++
+	}
+	return f.w.printExplanation(f.out, f.name, record, x)
+}
+
+// correlate feeds what the rules found into the correlations, in order of time
+// over all sources.
+func (w *watcher) correlate() {
+	if len(w.seen) == 0 {
+		return
+	}
+	if w.stats.noTime > 0 {
+		fmt.Fprintf(w.app.stderr, "leitstand: %d events without a time are left out of correlations\n", w.stats.noTime)
+	}
+	c := w.eng.NewCorrelator(sigma.CorrelatorOptions{})
+	slices.SortStableFunc(w.seen, func(a, b sigma.Observation) int { return a.Time.Compare(b.Time) })
+	for _, o := range w.seen {
+		w.fired(c.Process(o))
+	}
+	w.fired(c.Flush())
+	if s := c.Stats(); s.Evicted+s.Dropped > 0 {
+		fmt.Fprintf(w.app.stderr, "leitstand: correlations forgot %d groups and %d values to stay within their memory\n", s.Evicted, s.Dropped)
+	}
+}
+
+func (w *watcher) fired(fired []sigma.Fired) {
+	for _, f := range fired {
+		if f.Rule.Quiet {
+			continue
+		}
+		w.stats.matches++
+		m := watchMatch{Rule: f.Rule.ID, Title: f.Rule.Title, Level: f.Rule.Level, Author: f.Rule.Author, License: w.eng.license(f.Rule), Time: stamp(f.Last), Count: f.Count}
+		for _, ref := range f.Refs {
+			file, record, _ := strings.Cut(ref, "\x00")
+			m.File, m.Record = file, recordNumber(record)
+			m.Events = append(m.Events, watchRef{file, recordNumber(record)})
+		}
+		m.Group = map[string]string{}
+		for _, kv := range f.GroupBy {
+			m.Group[kv.Field] = kv.Value
+		}
+		if err := w.print(w.app.stdout, m); err != nil {
+			return
+		}
+	}
+}
+
+// notStopped turns a cancelled context into an end without an error message of its own.
+func notStopped(ctx context.Context, err error) error {
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,401 @@
+package main
+
+import (
+	"archive/zip"
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"leitstand/pure/evtx"
+	"leitstand/pure/sigma"
+)
+
+const (
+	maxTextLine = 1 << 20  // longer lines are cut; what is cut is counted as damaged
+	maxJSONSize = 16 << 20 // of one object
+	maxUnpacked = 8 << 30  // of one packed file
+)
+
+// job is one file to read.
+type job struct {
+	name     string // as people see it
+	path     string
+	explicit bool // named as a source: what it is decides the exit code
+}
+
+// sources reads everything, several files at a time, and prints in their order.
+func (w *watcher) sources(names []string) {
+	var jobs []job
+	for _, n := range names {
+		jobs = append(jobs, w.list(n)...)
+	}
+	workers := w.cmd.Workers
+	if workers <= 0 {
+		workers = runtime.GOMAXPROCS(0)
+	}
+	if len(jobs) == 1 || w.explain != nil {
+		workers = 1
+	}
+	done := make([]chan *finished, len(jobs))
+	for i := range done {
+		done[i] = make(chan *finished, 1)
+	}
+	next := make(chan int)
+	var wg sync.WaitGroup
+	for range workers {
+		wg.Go(func() {
+			r := w.newRun()
+			for i := range next {
+				done[i] <- r.job(jobs[i], len(jobs) == 1)
+			}
+			r.finish()
+		})
+	}
+	wg.Go(func() {
+		defer close(next)
+		for i := range jobs {
+			select {
+			case next <- i:
+			case <-w.app.ctx.Done():
+				for ; i < len(jobs); i++ {
+					done[i] <- &finished{}
+				}
+				return
+			}
+		}
+	})
+	w.collect(jobs, done)
+	wg.Wait()
+}
+
+// finished is what comes of one file.
+type finished struct {
+	out, errs bytes.Buffer
+	stats     watchStats
+	seen      []sigma.Observation
+}
+
+func (w *watcher) collect(jobs []job, done []chan *finished) {
+	progress := newProgress(w.app.stderr)
+	for i := range jobs {
+		f := <-done[i]
+		_, err := w.app.stdout.Write(f.out.Bytes())
+		_, err2 := w.app.stderr.Write(f.errs.Bytes())
+		if err != nil || err2 != nil {
+			continue // nobody reads any more; the exit code still tells
+		}
+		w.stats.add(f.stats)
+		w.seen = append(w.seen, f.seen...)
+		progress.show(fmt.Sprintf("%d of %d files, %d events, %d matches", i+1, len(jobs), w.stats.events, w.stats.matches))
+	}
+	progress.clear()
+}
+
+// list walks directories. Files of other kinds inside are counted, not read.
+func (w *watcher) list(name string) []job {
+	if name == "-" {
+		return []job{{name: "-", path: "-", explicit: true}}
+	}
+	info, err := os.Stat(name)
+	if err != nil {
+		fmt.Fprintf(w.app.stderr, "leitstand: %v\n", err)
+		w.stats.unreadable++
+		return nil
+	}
+	if !info.IsDir() {
+		return []job{{name: name, path: name, explicit: true}}
+	}
+	var jobs []job
+	err = filepath.WalkDir(name, func(p string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			fmt.Fprintf(w.app.stderr, "leitstand: %v\n", err)
+			if p == name {
+				w.stats.unreadable++
+			}
+		case d.IsDir():
+		case isLog(p):
+			jobs = append(jobs, job{name: p, path: p})
+		default:
+			w.stats.skipped++
+		}
+		return nil
+	})
+	if err != nil {
+		fmt.Fprintf(w.app.stderr, "leitstand: %v\n", err)
+	}
+	return jobs
+}
+
+// isLog: which files of a directory are taken for logs.
+func isLog(p string) bool {
+	p = strings.TrimSuffix(strings.ToLower(p), ".gz")
+	switch filepath.Ext(p) {
+	case ".evtx", ".json", ".jsonl", ".ndjson", ".log", ".zip":
+		return true
+	}
+	base := filepath.Base(p)
+	for _, n := range [...]string{"auth.log", "syslog", "messages", "secure", "audit.log", "kern.log", "daemon.log"} {
+		if base == n || strings.HasPrefix(base, n+".") {
+			return true
+		}
+	}
+	return false
+}
+
+func (w *watcher) newRun() *fileRun {
+	f := &fileRun{w: w, m: w.eng.NewMatcher(), ev: w.eng.NewEvent()}
+	if w.cmd.Cost {
+		f.m.Profile(func() time.Duration { return time.Since(w.start) })
+	}
+	return f
+}
+
+// finish hands over what one goroutine has gathered over all its files.
+func (f *fileRun) finish() {
+	if f.w.cmd.Cost {
+		f.w.costMu.Lock()
+		defer f.w.costMu.Unlock()
+		f.w.addCosts(f.m.Costs())
+	}
+}
+
+// job reads one file. A single one writes at once, so that a pipe shows matches as they come.
+func (f *fileRun) job(j job, live bool) *finished {
+	done := &finished{}
+	f.name, f.out, f.errs, f.stats, f.seen = j.name, &done.out, &done.errs, watchStats{}, nil
+	if live {
+		f.out, f.errs = f.w.app.stdout, f.w.app.stderr
+	}
+	err := f.read(j)
+	if err = notStopped(f.w.app.ctx, err); err != nil {
+		fmt.Fprintf(f.errs, "leitstand: %s: %v\n", plain(f.name), err)
+		if f.stats.events == 0 && j.explicit {
+			f.stats.unreadable++
+		} else {
+			f.stats.damaged++
+		}
+	}
+	done.stats, done.seen = f.stats, f.seen
+	return done
+}
+
+func (f *fileRun) read(j job) (err error) {
+	if j.path == "-" {
+		return f.stream(f.w.app.stdin, time.Time{})
+	}
+	if strings.EqualFold(filepath.Ext(j.path), ".zip") {
+		return f.zipped(j)
+	}
+	file, err := os.Open(j.path)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, file.Close()) }()
+	info, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	if info.IsDir() {
+		return errors.New("is a directory")
+	}
+	f.stats.files++
+	f.stats.bytes += info.Size()
+	var magic [8]byte
+	n, err := file.ReadAt(magic[:], 0)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	if string(magic[:n]) == "ElfFile\x00" || strings.EqualFold(filepath.Ext(j.path), ".evtx") {
+		return f.events(file, info.Size())
+	}
+	return f.stream(file, info.ModTime())
+}
+
+// events reads an EVTX file.
+func (f *fileRun) events(src io.ReaderAt, size int64) error {
+	r := evtx.NewReader(src, size)
+	for rec, ok := r.Next(); ok; rec, ok = r.Next() {
+		if rec.ID%1024 == 0 && f.w.app.ctx.Err() != nil {
+			return f.w.app.ctx.Err()
+		}
+		fillEvent(f.ev, rec)
+		id, found := rec.Get("EventRecordID")
+		if !found {
+			id = strconv.FormatUint(rec.ID, 10)
+		}
+		if err := f.event(id); err != nil {
+			return err
+		}
+	}
+	for _, d := range r.Damage() {
+		fmt.Fprintf(f.errs, "leitstand: %s: %v\n", plain(f.name), d)
+	}
+	f.stats.damaged += r.Stats().Damaged
+	return r.Err()
+}
+
+// fillEvent makes the event of a record.
+func fillEvent(ev *sigma.Event, rec *evtx.Record) {
+	ev.Reset()
+	ev.Time = rec.Created
+	for i := range rec.Fields {
+		if f := &rec.Fields[i]; f.Null {
+			ev.AddNull(f.Name)
+		} else {
+			ev.AddBytes(f.Name, f.Text)
+		}
+	}
+}
+
+// zipped reads every log in a zip file.
+func (f *fileRun) zipped(j job) (err error) {
+	z, err := zip.OpenReader(j.path)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, z.Close()) }()
+	for _, entry := range z.File {
+		if entry.FileInfo().IsDir() {
+			continue
+		}
+		if !isLog(entry.Name) {
+			f.stats.skipped++
+			continue
+		}
+		f.name = j.name + "/" + entry.Name
+		if err := f.entry(entry); err != nil {
+			return fmt.Errorf("%q: %w", entry.Name, err)
+		}
+	}
+	return nil
+}
+
+func (f *fileRun) entry(entry *zip.File) (err error) {
+	r, err := entry.Open()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, r.Close()) }()
+	f.stats.files++
+	return f.stream(&countingReader{r: r, n: &f.stats.bytes, left: maxUnpacked}, entry.Modified)
+}
+
+// countingReader counts, and stops what unpacks without end.
+type countingReader struct {
+	r    io.Reader
+	n    *int64
+	left int64
+}
+
+func (c *countingReader) Read(p []byte) (int, error) {
+	if c.left <= 0 {
+		return 0, fmt.Errorf("unpacks to more than %d bytes", int64(maxUnpacked))
+	}
+	n, err := c.r.Read(p[:min(int64(len(p)), c.left)])
+	*c.n += int64(n)
+	c.left -= int64(n)
+	return n, err
+}
+
+// stream reads what comes without an index: JSON objects, text lines, an EVTX
+// file, or one of these packed with gzip.
+func (f *fileRun) stream(src io.Reader, modified time.Time) error {
+	b := bufio.NewReaderSize(src, 256<<10)
+	head, err := b.Peek(8)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	switch {
+	case len(head) >= 2 && head[0] == 0x1f && head[1] == 0x8b:
+		z, err := gzip.NewReader(b)
+		if err != nil {
+			return err
+		}
+		return f.stream(&countingReader{r: z, n: &f.stats.bytes, left: maxUnpacked}, modified)
+	case string(head) == "ElfFile\x00":
+		data, err := io.ReadAll(b)
+		if err != nil {
+			return err
+		}
+		return f.events(bytes.NewReader(data), int64(len(data)))
+	case slices.Contains(head, 0):
+		return errors.New("neither EVTX, JSON nor text")
+	}
+	if c := firstText(b); c == '{' || c == '[' {
+		return f.objects(b)
+	}
+	return f.lines(b, modified)
+}
+
+// firstText returns the first byte that is no white space or byte order mark, without consuming it.
+func firstText(b *bufio.Reader) byte {
+	for n := 1; n <= 4096; n++ {
+		p, err := b.Peek(n)
+		if err != nil {
+			return 0
+		}
+		switch c := p[n-1]; c {
+		case ' ', '\t', '\r', '\n', 0xef, 0xbb, 0xbf:
+		default:
+			return c
+		}
+	}
+	return 0
+}
+
+// lines reads a text log.
+func (f *fileRun) lines(b *bufio.Reader, modified time.Time) error {
+	year := modified.Year()
+	if modified.IsZero() {
+		year = time.Now().Year()
+	}
+	for n := 1; ; n++ {
+		line, cut, err := readLine(b, maxTextLine)
+		if len(line) > 0 {
+			if cut {
+				f.stats.damaged++
+			}
+			f.ev.Reset()
+			f.ev.DecodeText(string(line), year)
+			if err := f.event(strconv.Itoa(n)); err != nil {
+				return err
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if n%1024 == 0 && f.w.app.ctx.Err() != nil {
+			return f.w.app.ctx.Err()
+		}
+	}
+}
+
+// readLine returns a line without its end; what exceeds limit is dropped and cut is true.
+func readLine(b *bufio.Reader, limit int) (line []byte, cut bool, err error) {
+	for {
+		part, err := b.ReadSlice('\n')
+		if room := limit - len(line); len(part) > room {
+			part, cut = part[:room], true
+		}
+		line = append(line, part...)
+		if !errors.Is(err, bufio.ErrBufferFull) {
+			return bytes.TrimRight(line, "\r\n"), cut, err
+		}
+	}
+}
