@@ -232,7 +232,7 @@ func (p *player) tell(format string, args ...any) {
 	if p.opt.Tell == nil {
 		return
 	}
-	n := News{At: p.now(), Done: min(1, p.now().Sub(p.sc.Start).Seconds()/p.sc.End.Sub(p.sc.Start).Seconds())}
+	n := News{At: p.now().In(p.sc.Start.Location()), Done: min(1, p.now().Sub(p.sc.Start).Seconds()/p.sc.End.Sub(p.sc.Start).Seconds())}
 	if format != "" {
 		n.Text = fmt.Sprintf(format, args...)
 	}

@@ -72,7 +72,13 @@ func (p *player) asked(first, second time.Time, by string, ask func(ctx context.
 			return err
 		}
 		p.at(second, func(ctx context.Context) error {
-			if err := p.approve(ctx, by, id); err != nil {
+			err := p.approve(ctx, by, id)
+			if errors.Is(err, access.ErrChanged) { // the situation moved on: the first person asks again
+				p.tell("%s fragt neu: seit der Vorschau hat sich die Lage geändert", by)
+				p.asked(p.now().Add(p.sc.Human.Second), p.now().Add(2*p.sc.Human.Second), by, ask, then)
+				return nil
+			}
+			if err != nil {
 				return err
 			}
 			if then != nil {

@@ -37,12 +37,17 @@ func (p *player) beginReturn(ctx context.Context, s ReturnStep) error {
 	if err := p.clear(ctx, down, s.Reason); err != nil {
 		return err
 	}
-	nodes := make([]string, len(down))
-	for i, d := range down {
-		nodes[i] = string(d)
+	var nodes, rebuild []string
+	for _, d := range down {
+		nodes = append(nodes, string(d))
+		if row, ok := p.room.Operation.Current().Placement(d); ok && (row.Regular == operation.Cut || row.Regular == operation.Failed) {
+			rebuild = append(rebuild, string(d)) // the others are in rebuilding since an earlier return
+		}
 	}
-	if _, err := room.Do[room.Changed](ctx, p.room, "operator", "rebuild.begin", map[string]any{"nodes": nodes, "reason": s.Reason}); err != nil {
-		return err
+	if len(rebuild) > 0 {
+		if _, err := room.Do[room.Changed](ctx, p.room, "operator", "rebuild.begin", map[string]any{"nodes": rebuild, "reason": s.Reason}); err != nil {
+			return err
+		}
 	}
 	order, err := recovery.Order(p.room.Catalogue, nodes)
 	if err != nil {

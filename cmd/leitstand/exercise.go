@@ -198,11 +198,11 @@ type terminal struct {
 func (t *terminal) news(n exercise.News) {
 	if n.Text != "" {
 		t.clear()
-		fmt.Fprintf(t.a.stderr, "%s  %s\n", n.At.Local().Format("Mon 02.01. 15:04"), n.Text)
+		fmt.Fprintf(t.a.stderr, "%s  %s\n", n.At.Format("02.01. 15:04"), n.Text)
 	}
 	if now := time.Now(); t.live && now.Sub(t.shown) > 200*time.Millisecond {
 		t.shown, t.begun = now, true
-		fmt.Fprintf(t.a.stderr, "\r%s  %3.0f %%", n.At.Local().Format("Mon 02.01. 15:04"), 100*n.Done)
+		fmt.Fprintf(t.a.stderr, "\r%s  %3.0f %%", n.At.Format("02.01. 15:04"), 100*n.Done)
 	}
 }
 
