@@ -1,7 +1,9 @@
 package operation
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"leitstand/forensics"
@@ -47,25 +49,80 @@ func (c *EnterTrial) run(d *draft) error {
 	return nil
 }
 
-// gate is rule 1 for nodes that enter together: valid clearances for each and
+// Gap is one thing that the gate still misses.
+type Gap struct {
+	Rule    Rule    `json:"rule"`
+	Kind    GapKind `json:"kind"`
+	Subject string  `json:"subject"` // what it is about: environment, component or node
+	Text    string  `json:"text"`
+}
+
+// GapKind is what kind of thing is missing.
+type GapKind string
+
+// The kinds of gaps.
+const (
+	GapClearance  GapKind = "clearance"  // no valid clearance newer than every revocation
+	GapRotation   GapKind = "rotation"   // credentials not changed since it was taken off
+	GapDependency GapKind = "dependency" // what it needs is not yet in trial
+	GapFlag       GapKind = "flag"       // what it rests on must go down itself
+	GapCatalogue  GapKind = "catalogue"  // nobody knows what it rests on
+)
+
+// Gaps lists everything that nodes miss to pass the gate together, in a stable
+// order, each once. None means that [EnterTrial] passes the gate; whether the nodes are in
+// a state to enter, and who may decide it, is another question.
+func (s *State) Gaps(nodes []string, now time.Time) ([]Gap, error) {
+	d := &draft{s: s, at: now}
+	var entering []int
+	for _, name := range nodes {
+		n, ok := s.top.number[name]
+		if !ok || s.track(n) == nil {
+			return nil, refuse(RuleComplete, "%q hat keinen Zustand in diesem Raum.", name)
+		}
+		entering = append(entering, n)
+	}
+	return d.gaps(entering), nil
+}
+
+// gate refuses nodes that enter together and miss something. It returns the
+// clearances that each rests on.
+func (d *draft) gate(entering []int) ([][]string, error) {
+	rests := make([][]string, len(entering))
+	if !d.s.on(RuleGate) {
+		return rests, nil
+	}
+	if gaps := d.gaps(entering); len(gaps) > 0 {
+		texts := make([]string, 0, len(gaps))
+		for _, g := range gaps {
+			texts = append(texts, g.Text)
+		}
+		return nil, refuse(gaps[0].Rule, "%s", strings.Join(texts, " "))
+	}
+	in := make(map[int]bool, len(entering))
+	for _, n := range entering {
+		in[n] = true
+	}
+	for i, n := range entering {
+		rests[i] = d.rests(n, in)
+	}
+	return rests, nil
+}
+
+// gaps is rule 1 for nodes that enter together: valid clearances for each and
 // for everything attached that its dependency formula leads to, rotated
 // credentials, and the formula satisfied by things at least in trial. Those
 // entering count as in trial, so members of one cycle may enter together.
-// It returns the clearances that each rests on.
-func (d *draft) gate(entering []int) ([][]string, error) {
-	if !d.s.on(RuleGate) {
-		return make([][]string, len(entering)), nil
-	}
+func (d *draft) gaps(entering []int) []Gap {
 	top := d.s.top
+	c := gapCollector{seen: map[string]bool{}}
 	in := make(map[int]bool, len(entering))
 	for _, n := range entering {
 		in[n] = true
 		if !top.known[n] {
-			return nil, refuse(RuleGate, "%s steht nicht mehr im Katalog: worauf es beruht, ist unbekannt.", top.names[n])
+			c.add(RuleGate, GapCatalogue, top.names[n], "%s steht nicht mehr im Katalog: worauf es beruht, ist unbekannt.", top.names[n])
 		}
-		if err := d.credentials(n); err != nil {
-			return nil, err
-		}
+		d.credentials(&c, n)
 	}
 	sound := make(map[int]bool)
 	for _, n := range reach(entering, top.uses) {
@@ -73,23 +130,33 @@ func (d *draft) gate(entering []int) ([][]string, error) {
 		if !in[n] && (t == nil || !t.Regular.Connected()) {
 			continue // off: nothing rests on it
 		}
+		sound[n] = true // what it lacks is named here once, not again by what needs it
 		if _, ok := d.s.cleared(n, d.at); !ok {
-			return nil, refuse(RuleGate, "Für %s fehlt eine gültige Freigabe: prüfen und freigeben, oder abtrennen.", top.subject[n])
+			c.add(RuleGate, GapClearance, top.subject[n], "Für %s fehlt eine gültige Freigabe: prüfen und freigeben, oder abtrennen.", top.subject[n])
 		}
 		if !in[n] && t.Flag != nil {
-			return nil, refuse(RuleRevocation, "%s muss selbst herunter: erst darüber entscheiden.", top.names[n])
+			c.add(RuleRevocation, GapFlag, top.names[n], "%s muss selbst herunter: erst darüber entscheiden.", top.names[n])
 		}
-		sound[n] = true
 	}
 	d.s.settle(sound)
-	rests := make([][]string, len(entering))
-	for i, n := range entering {
+	for _, n := range entering {
 		if !sound[n] {
-			return nil, refuse(RuleGate, "%s braucht %s, und das ist noch nicht mindestens in Probe.", top.names[n], top.needs[n])
+			c.add(RuleGate, GapDependency, top.names[n], "%s braucht %s, und das ist noch nicht mindestens in Probe.", top.names[n], top.needs[n])
 		}
-		rests[i] = d.rests(n, in)
 	}
-	return rests, nil
+	return c.gaps
+}
+
+type gapCollector struct {
+	gaps []Gap
+	seen map[string]bool
+}
+
+func (c *gapCollector) add(r Rule, kind GapKind, subject, format string, args ...any) {
+	if key := string(kind) + " " + subject; !c.seen[key] {
+		c.seen[key] = true
+		c.gaps = append(c.gaps, Gap{Rule: r, Kind: kind, Subject: subject, Text: fmt.Sprintf(format, args...)})
+	}
 }
 
 // settle removes nodes whose formula does not hold among the rest, until none is
@@ -133,17 +200,18 @@ func (s *State) cleared(n int, now time.Time) (string, bool) {
 // credentials checks that those of a node's environment, or of the component,
 // were changed after it was taken off: by the order of the records, and by the
 // time that the proof states.
-func (d *draft) credentials(n int) error {
+func (d *draft) credentials(c *gapCollector, n int) {
 	t, subject := d.track(n), d.s.top.subject[n]
 	if t.Down == 0 {
-		return nil // never off
+		return // never off
 	}
 	for _, id := range d.s.rotated[subject] {
 		if r := d.s.rotations[id]; r.Version > t.Down && !r.RotatedAt.Before(t.DownAt) {
-			return nil
+			return
 		}
 	}
-	return refuse(RuleGate, "Für %s fehlt der Nachweis, dass die Zugangsdaten nach dem %s gewechselt wurden.", subject, clock(t.DownAt))
+	c.add(RuleGate, GapRotation, subject,
+		"Für %s fehlt der Nachweis, dass die Zugangsdaten nach dem %s gewechselt wurden.", subject, clock(t.DownAt))
 }
 
 // rests lists the clearances of everything attached that a node leads to.
@@ -158,114 +226,6 @@ func (d *draft) rests(n int, in map[int]bool) []string {
 	}
 	slices.Sort(out)
 	return slices.Compact(out)
-}
-
-func (c *Accept) run(d *draft) error {
-	if c.To != Running && c.To != Limited {
-		return refuse(RuleGate, "Abgenommen wird in den Betrieb oder den eingeschränkten Betrieb, nicht nach %q.", c.To)
-	}
-	if len(c.Nodes) == 1 {
-		d.subject = c.Nodes[0]
-	}
-	return d.each(c.Nodes, func(n int, t *Track, p *Placement) error {
-		name := d.s.top.names[n]
-		switch {
-		case t.Regular != Trial:
-			return refuse(RuleGate, "%s ist %s: abgenommen wird nur aus dem Probebetrieb.", name, t.Regular.Word())
-		case t.Flag != nil && d.s.on(RuleRevocation):
-			return refuse(RuleRevocation, "%s muss herunter (Freigabe %s widerrufen): erst darüber entscheiden.", name, t.Flag.Clearance)
-		case p != nil && p.Undoing != 0 && c.To != p.Undoing:
-			return refuse(RuleGate, "%s kehrt nach dem Zurücknehmen in den früheren Zustand zurück: %s.", name, p.Undoing.Word())
-		}
-		d.enter(t, c.To)
-		if p == nil {
-			return nil
-		}
-		return c.switchBack(d, p)
-	})
-}
-
-// switchBack gives the right to write back to the regular side: closing the
-// journal and entering regular operation are one step.
-func (c *Accept) switchBack(d *draft, p *Placement) error {
-	p.Undoing = 0
-	if c.To == Limited {
-		p.Paths = slices.Clone(c.Paths)
-	}
-	switch p.Emergency {
-	case None, Ready:
-		p.Starting = NotStarting
-		if p.Writing.Writer == RegularSide && !p.Writing.Closing {
-			return nil
-		}
-		return d.openRegular(p)
-	case Active:
-		return refuse(RuleOneWriter, "Für %s nimmt der Notbetrieb noch an: erst die Übergabe beginnen.", p.ID)
-	case Closed:
-		return refuse(RuleOneWriter, "Für %s ist der Notbetrieb schon abgeschlossen.", p.ID)
-	case HandingOver:
-	}
-	if d.s.on(RuleOneWriter) && p.Writing.Writer != Nobody {
-		return refuse(RuleOneWriter, "Für %s ist noch nicht bestätigt, dass das Notbetriebsbuch nichts mehr annimmt.", p.ID)
-	}
-	i := slices.IndexFunc(c.Closed, func(r JournalReport) bool { return r.Placement == p.ID })
-	if d.s.on(RuleNothingLost) {
-		if i < 0 || c.Closed[i].State != JournalClosed {
-			return refuse(RuleNothingLost, "Das Notbetriebsbuch von %s ist nicht geschlossen.", p.ID)
-		}
-		if err := d.books(p, c.Closed[i].Counts); err != nil {
-			return err
-		}
-		if n := c.Closed[i].Open; n != 0 {
-			return refuse(RuleNothingLost, "Im Notbetriebsbuch von %s sind noch %d Vorgänge offen: übergeben oder mit Grund und Verantwortlichem zurückweisen.", p.ID, n)
-		}
-	}
-	if i >= 0 {
-		p.Journal = c.Closed[i].Counts
-	}
-	p.Emergency, p.ObserveUntil = Closed, d.at.Add(d.s.settings.Observation)
-	return d.openRegular(p)
-}
-
-func (c *Limit) run(d *draft) error {
-	return d.each(c.Nodes, func(n int, t *Track, p *Placement) error {
-		if err := d.inRegular(n, t); err != nil {
-			return err
-		}
-		if t.Regular == Running {
-			d.enter(t, Limited)
-		}
-		if p != nil {
-			p.Paths = slices.Clone(c.Paths)
-		}
-		return nil
-	})
-}
-
-func (c *Unlimit) run(d *draft) error {
-	return d.each(c.Nodes, func(n int, t *Track, p *Placement) error {
-		if err := d.inRegular(n, t); err != nil {
-			return err
-		}
-		if t.Regular == Limited {
-			d.enter(t, Running)
-		}
-		if p != nil {
-			p.Paths = nil
-		}
-		return nil
-	})
-}
-
-func (d *draft) inRegular(n int, t *Track) error {
-	name := d.s.top.names[n]
-	if t.Regular != Running && t.Regular != Limited {
-		return refuse(RuleGate, "%s ist %s, nicht in Betrieb.", name, t.Regular.Word())
-	}
-	if t.Flag != nil && d.s.on(RuleRevocation) {
-		return refuse(RuleRevocation, "%s muss herunter (Freigabe %s widerrufen): erst darüber entscheiden.", name, t.Flag.Clearance)
-	}
-	return nil
 }
 
 // clock writes a time for people.

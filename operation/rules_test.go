@@ -1,6 +1,7 @@
 package operation_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -8,6 +9,8 @@ import (
 	"leitstand/catalogue"
 	"leitstand/forensics"
 	"leitstand/operation"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 func enter(nodes ...string) *operation.EnterTrial { return &operation.EnterTrial{Nodes: nodes} }
@@ -30,6 +33,32 @@ func TestRule1TheGateOpensOnlyWithClearancesRotationAndWhatItRestsOn(t *testing.
 	if len(p.Rests) != 5 || !p.Passed {
 		t.Errorf("rests on %v, want five clearances", p.Rests)
 	}
+}
+
+func TestTheGateNamesEverythingThatIsMissing(t *testing.T) {
+	r := newRoom(t)
+	r.cut(string(eau), "kim")
+	r.do(&operation.BeginRebuild{Nodes: []string{string(eau), "kim"}}, operator)
+	r.clear("dir@essen")
+	r.do(&operation.RevokeClearance{Act: because("Fund"), Clearance: "F-0001"}, examiner)
+	r.clear("hyp@munich")
+	gaps, err := r.s.Gaps(names(eau), r.now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, g := range gaps {
+		got = append(got, fmt.Sprint(int(g.Rule), " ", g.Kind, " ", g.Subject))
+	}
+	want := []string{
+		"1 rotation 109034270@munich", "1 clearance 109034270@munich", "1 clearance dir@munich", "1 clearance dir@essen",
+		"7 flag dir@essen", "1 dependency 109034270/eau/munich",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+	r.refused(1, "dir@munich", enter(string(eau)), lead, examiner)
+	r.refused(1, "kim & (dir@essen | dir@munich)", enter(string(eau)), lead, examiner)
 }
 
 func TestRule1AnAlternativeThatIsOffNeedsNoClearance(t *testing.T) {
