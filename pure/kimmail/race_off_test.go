@@ -1,0 +1,5 @@
+//go:build !race
+
+package kimmail
+
+const raceEnabled = false
