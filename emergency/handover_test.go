@@ -101,8 +101,9 @@ func (r *regular) Compare(ctx context.Context, _ emergency.Comparison) ([]emerge
 }
 
 func (r *regular) handover(j *emergency.Journal) *emergency.Handover {
+	public, _ := r.key.Public().(ed25519.PublicKey)
 	return &emergency.Handover{
-		Journal: j, Placement: place, Receiver: r.key.Public().(ed25519.PublicKey), Owner: "Fachteam eAU", Holder: "node1",
+		Journal: j, Placement: place, Receiver: public, Owner: "Fachteam eAU", Holder: "node1",
 		Channel: &emergency.HTTPS{URL: r.server.URL, Client: r.server.Client(), Token: "geheim"},
 		Retry:   time.Second, MaxItems: 7,
 	}

@@ -290,26 +290,46 @@ func TestTransitionsAreThoseOfTheTable(t *testing.T) {
 		from map[emergency.State]emergency.State
 	}
 	acts := []act{
-		{"ready", func(s emergency.Standing) (emergency.Standing, error) { return s.Ready("sicknote", "") },
-			map[emergency.State]emergency.State{"unread": "pending", "held": "pending"}},
-		{"hold", func(s emergency.Standing) (emergency.Standing, error) { return s.Hold("mail", "", "r", "o", t0) },
-			map[emergency.State]emergency.State{"unread": "held", "pending": "held", "held": "held"}},
-		{"merge", func(s emergency.Standing) (emergency.Standing, error) { return s.Merge("mail", 7) },
-			map[emergency.State]emergency.State{"unread": "duplicate"}},
-		{"refuse", func(s emergency.Standing) (emergency.Standing, error) { return s.Refuse("r", "o") },
-			map[emergency.State]emergency.State{"unread": "rejected", "pending": "rejected", "held": "rejected"}},
-		{"send", func(s emergency.Standing) (emergency.Standing, error) { return s.Send("b") },
-			map[emergency.State]emergency.State{"pending": "sent", "held": "sent"}},
-		{"recall", func(s emergency.Standing) (emergency.Standing, error) { return s.Recall() },
-			map[emergency.State]emergency.State{"sent": "pending"}},
-		{"receipt", func(s emergency.Standing) (emergency.Standing, error) { return s.Receipt() },
-			map[emergency.State]emergency.State{"sent": "receipted"}},
-		{"settle", func(s emergency.Standing) (emergency.Standing, error) { return s.Settle("applied", "", "") },
-			map[emergency.State]emergency.State{"sent": "applied", "receipted": "applied"}},
-		{"reopen", func(s emergency.Standing) (emergency.Standing, error) { return s.Reopen() },
-			map[emergency.State]emergency.State{"rejected": "pending"}},
-		{"reconcile", func(s emergency.Standing) (emergency.Standing, error) { return s.Reconcile() },
-			map[emergency.State]emergency.State{"applied": "reconciled", "known": "reconciled", "rejected": "reconciled"}},
+		{
+			"ready", func(s emergency.Standing) (emergency.Standing, error) { return s.Ready("sicknote", "") },
+			map[emergency.State]emergency.State{"unread": "pending", "held": "pending"},
+		},
+		{
+			"hold", func(s emergency.Standing) (emergency.Standing, error) { return s.Hold("mail", "", "r", "o", t0) },
+			map[emergency.State]emergency.State{"unread": "held", "pending": "held", "held": "held"},
+		},
+		{
+			"merge", func(s emergency.Standing) (emergency.Standing, error) { return s.Merge("mail", 7) },
+			map[emergency.State]emergency.State{"unread": "duplicate"},
+		},
+		{
+			"refuse", func(s emergency.Standing) (emergency.Standing, error) { return s.Refuse("r", "o") },
+			map[emergency.State]emergency.State{"unread": "rejected", "pending": "rejected", "held": "rejected"},
+		},
+		{
+			"send", func(s emergency.Standing) (emergency.Standing, error) { return s.Send("b") },
+			map[emergency.State]emergency.State{"pending": "sent", "held": "sent"},
+		},
+		{
+			"recall", func(s emergency.Standing) (emergency.Standing, error) { return s.Recall() },
+			map[emergency.State]emergency.State{"sent": "pending"},
+		},
+		{
+			"receipt", func(s emergency.Standing) (emergency.Standing, error) { return s.Receipt() },
+			map[emergency.State]emergency.State{"sent": "receipted"},
+		},
+		{
+			"settle", func(s emergency.Standing) (emergency.Standing, error) { return s.Settle("applied", "", "") },
+			map[emergency.State]emergency.State{"sent": "applied", "receipted": "applied"},
+		},
+		{
+			"reopen", func(s emergency.Standing) (emergency.Standing, error) { return s.Reopen() },
+			map[emergency.State]emergency.State{"rejected": "pending"},
+		},
+		{
+			"reconcile", func(s emergency.Standing) (emergency.Standing, error) { return s.Reconcile() },
+			map[emergency.State]emergency.State{"applied": "reconciled", "known": "reconciled", "rejected": "reconciled"},
+		},
 	}
 	for _, a := range acts {
 		for _, from := range emergency.States() {

@@ -43,7 +43,7 @@ const indexFile = "index.key"
 // journal exists there.
 func LoadIndexSecret(dir string) (IndexSecret, error) {
 	var s IndexSecret
-	b, err := os.ReadFile(filepath.Join(dir, indexFile)) //nolint:gosec // the directory is the operator's choice
+	b, err := os.ReadFile(filepath.Join(dir, indexFile))
 	if errors.Is(err, os.ErrNotExist) {
 		if stores, _ := filepath.Glob(filepath.Join(dir, storePrefix+"*.db")); len(stores) > 0 {
 			return s, fmt.Errorf("%s is missing in %q although journals exist: restore it from the backup or the escrow, a new one would find nobody", indexFile, dir)

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"time"
 
 	"leitstand/base/db"
 	"leitstand/base/ledger"
@@ -287,5 +286,3 @@ func kasseOf(store string) (catalogue.KasseID, bool) {
 const storePrefix = "kasse_"
 
 func storeOf(k catalogue.KasseID) string { return storePrefix + string(k) }
-
-func micro(t time.Time) int64 { return db.Micro(t) }

@@ -2,14 +2,13 @@ package emergency
 
 import (
 	"context"
+	"crypto/sha256"
 	"database/sql"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"regexp"
 	"time"
-
-	"crypto/sha256"
 
 	"leitstand/base/db"
 	"leitstand/base/ledger"

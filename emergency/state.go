@@ -3,6 +3,7 @@ package emergency
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"leitstand/catalogue"
@@ -81,10 +82,8 @@ type Standing struct {
 }
 
 func (s Standing) from(act string, allowed ...State) error {
-	for _, a := range allowed {
-		if s.State == a {
-			return nil
-		}
+	if slices.Contains(allowed, s.State) {
+		return nil
 	}
 	return fmt.Errorf("item %d is %s: to %s it is %w", s.Number, s.State, act, ErrIllegal)
 }

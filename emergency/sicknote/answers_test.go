@@ -37,7 +37,7 @@ func newSMTPServer(t testing.TB) *smtpServer {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
-	s := &smtpServer{addr: l.Addr().String(), verdict: func(int) string { return "250 taken" }}
+	s := &smtpServer{addr: l.Addr().String(), verdict: takes}
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		for {
@@ -70,7 +70,7 @@ func (s *smtpServer) serve(c net.Conn) {
 		}
 		switch verb, _, _ := strings.Cut(strings.ToUpper(strings.TrimSpace(line)), " "); verb {
 		case "DATA":
-			if s.deaf || !say("354 go on") || !s.data(r, say) {
+			if s.isDeaf() || !say("354 go on") || !s.data(r, say) {
 				return
 			}
 		case "QUIT":
@@ -100,6 +100,21 @@ func (s *smtpServer) data(r *bufio.Reader, say func(string) bool) bool {
 	s.mu.Unlock()
 	return answer != "" && say(answer)
 }
+
+func (s *smtpServer) isDeaf() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.deaf
+}
+
+// behave changes what the server does from now on.
+func (s *smtpServer) behave(deaf bool, verdict func(n int) string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.deaf, s.verdict = deaf, verdict
+}
+
+func takes(int) string { return "250 taken" }
 
 func (s *smtpServer) mails() int {
 	s.mu.Lock()
@@ -186,12 +201,11 @@ func TestAnswersAreSentAtMostOnceWithoutAPerson(t *testing.T) {
 	_, err = r.intake.Release(ctx, kasse, sicknote.Release{Decision: "d", By: [2]string{"a", "b"}, Hash: hash, Reason: "r", At: t0})
 	must(t, err)
 
-	s.deaf = true // cut before the content: may be tried again
+	s.behave(true, takes) // cut before the content: may be tried again
 	if _, err := r.intake.SendAnswers(ctx, t0); err == nil || s.mails() != 0 {
 		t.Fatalf("%v, %d mails", err, s.mails())
 	}
-	s.deaf = false
-	s.verdict = func(n int) string {
+	s.behave(false, func(n int) string {
 		switch n {
 		case 1:
 			return "451 later"
@@ -201,12 +215,12 @@ func TestAnswersAreSentAtMostOnceWithoutAPerson(t *testing.T) {
 			return "" // taken and cut: nobody knows
 		}
 		return "250 taken"
-	}
+	})
 	now := t0.Add(time.Hour)
 	if n, err := r.intake.SendAnswers(ctx, now); err == nil || n != 1 {
 		t.Fatalf("sent %d, %v", n, err)
 	}
-	s.verdict = func(int) string { return "250 taken" }
+	s.behave(false, takes)
 	n, err := r.intake.SendAnswers(ctx, now.Add(time.Hour)) // the deferred one and the one not tried
 	if err != nil || n != 2 || s.mails() != 6 {
 		t.Fatalf("sent %d, %v, %d mails", n, err, s.mails())
@@ -425,10 +439,11 @@ func dumpStore(t testing.TB, j *emergency.Journal) string {
 		for rows.Next() {
 			must(t, rows.Scan(values...))
 			for _, v := range values {
-				if raw, ok := (*v.(*any)).([]byte); ok {
+				p, _ := v.(*any)
+				if raw, ok := (*p).([]byte); ok {
 					b.Write(raw)
 				} else {
-					fmt.Fprint(&b, *v.(*any), " ")
+					fmt.Fprint(&b, *p, " ")
 				}
 			}
 			n++

@@ -87,9 +87,9 @@ func TestKilledAtRandomMomentsNothingIsLostOrDoubled(t *testing.T) {
 	must(t, err)
 	rng := rand.New(rand.NewPCG(1, 2))
 	n := 0
-	kills := 12
-	if testing.Short() {
-		kills = 3
+	kills := 6
+	if os.Getenv("LEITSTAND_LONG") != "" {
+		kills = 100
 	}
 	for range kills {
 		for range 40 {

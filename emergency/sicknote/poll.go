@@ -37,7 +37,7 @@ func (in *Intake) Due(ctx context.Context, now time.Time) (next time.Time, err e
 	}
 	for _, b := range in.boxes {
 		if b.begin(now, in.config.Interval, false) {
-			in.polls.Go(func() { in.look(ctx, b, now) })
+			in.polls.Go(func() { _ = in.look(ctx, b, now) }) // the box keeps the error
 		}
 		if n := b.due(); next.IsZero() || n.Before(next) {
 			next = n

@@ -146,8 +146,7 @@ func (p *popConn) login(ctx context.Context, c popConfig) error {
 
 // hide keeps user and password out of errors.
 func hide(err error, command string) error {
-	var e *serverError
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*serverError](err); ok {
 		return &serverError{command: command, text: e.text}
 	}
 	return err
@@ -435,9 +434,7 @@ func (p *popConn) mail(announced int64) ([]byte, error) {
 // says that some of it is still there (RFC 1939 §6).
 func (p *popConn) quit() error {
 	_, err := p.command("QUIT")
-	if cerr := p.conn.Close(); err == nil && cerr != nil {
-		return nil // the server has said goodbye already
-	}
+	_ = p.conn.Close() // the server has said goodbye already, or the session is broken
 	return err
 }
 

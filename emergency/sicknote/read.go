@@ -2,6 +2,7 @@ package sicknote
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -273,10 +274,8 @@ const (
 func (out *reading) flag(f string) { out.flags = addFlag(out.flags, f) }
 
 func addFlag(flags []string, f string) []string {
-	for _, have := range flags {
-		if have == f {
-			return flags
-		}
+	if slices.Contains(flags, f) {
+		return flags
 	}
 	return append(flags, f)
 }

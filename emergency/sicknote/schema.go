@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -100,12 +101,7 @@ func (m *mailRow) row() ledger.Row {
 }
 
 func (m *mailRow) has(flag string) bool {
-	for _, f := range strings.Fields(m.Flags) {
-		if f == flag {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(strings.Fields(m.Flags), flag)
 }
 
 func (m *mailRow) setFlag(flag string, on bool) {

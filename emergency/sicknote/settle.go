@@ -49,8 +49,10 @@ func (in *Intake) hash(j *emergency.Journal, s stored, r *reading) hashed {
 		to             *string
 		purpose, value string
 	}{
-		{&h.message, "message", r.messageID}, {&h.doc, "bundle", strings.ToLower(r.id)},
-		{&h.cancels, "bundle", strings.ToLower(r.cancels)}, {&h.person, "person", r.person},
+		{&h.message, "message", r.messageID},
+		{&h.doc, "bundle", strings.ToLower(r.id)},
+		{&h.cancels, "bundle", strings.ToLower(r.cancels)},
+		{&h.person, "person", r.person},
 	} {
 		if f.value != "" {
 			*f.to = j.Index(f.purpose, f.value)

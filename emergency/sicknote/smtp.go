@@ -192,8 +192,7 @@ func deliver(c *smtp.Client, l letter) (o outcome, goOn bool) {
 		return outcome{AnswerReleased, err.Error()}, false
 	}
 	if err := w.Close(); err != nil {
-		var e *smtp.SMTPError
-		if errors.As(err, &e) {
+		if _, ok := errors.AsType[*smtp.SMTPError](err); ok {
 			return refused(err)
 		}
 		return outcome{AnswerUnknown, err.Error()}, false

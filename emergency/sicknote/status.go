@@ -53,10 +53,23 @@ func (s Status) Add(t Status) Status {
 		to   *int64
 		from int64
 	}{
-		{&s.Fetched, t.Fetched}, {&s.Refetched, t.Refetched}, {&s.Stored, t.Stored}, {&s.Unread, t.Unread},
-		{&s.Accepted, t.Accepted}, {&s.Duplicates, t.Duplicates}, {&s.Held, t.Held}, {&s.Refused, t.Refused}, {&s.Test, t.Test},
-		{&s.Storno, t.Storno}, {&s.Waiting, t.Waiting}, {&s.Cancelled, t.Cancelled}, {&s.Reused, t.Reused},
-		{&s.Foreign, t.Foreign}, {&s.Unverified, t.Unverified}, {&s.Overdue, t.Overdue}, {&s.Left, t.Left},
+		{&s.Fetched, t.Fetched},
+		{&s.Refetched, t.Refetched},
+		{&s.Stored, t.Stored},
+		{&s.Unread, t.Unread},
+		{&s.Accepted, t.Accepted},
+		{&s.Duplicates, t.Duplicates},
+		{&s.Held, t.Held},
+		{&s.Refused, t.Refused},
+		{&s.Test, t.Test},
+		{&s.Storno, t.Storno},
+		{&s.Waiting, t.Waiting},
+		{&s.Cancelled, t.Cancelled},
+		{&s.Reused, t.Reused},
+		{&s.Foreign, t.Foreign},
+		{&s.Unverified, t.Unverified},
+		{&s.Overdue, t.Overdue},
+		{&s.Left, t.Left},
 	} {
 		*f.to += f.from
 	}
@@ -125,7 +138,7 @@ func (s *Status) classes(ctx context.Context, q db.Querier) error {
 		if t.kind == DocStorno {
 			s.Storno += t.n
 		}
-		for _, f := range strings.Fields(t.flags) {
+		for f := range strings.FieldsSeq(t.flags) {
 			if n := map[string]*int64{
 				FlagReused: &s.Reused, FlagForeign: &s.Foreign, FlagUnverified: &s.Unverified,
 				FlagWaiting: &s.Waiting, FlagCancelled: &s.Cancelled,
