@@ -141,9 +141,10 @@ func (r *Room) checkBundle(xml []byte, at time.Time) []sicknote.Fault {
 	}
 	var out []sicknote.Fault
 	for _, f := range eau.Check(xml, opt).Findings {
-		if f.Severity == eau.SeverityError && !(r.Settings.Exercise && f.Key == "version-date") {
-			out = append(out, sicknote.Fault{Text: f.Text, Code: f.Code})
+		if f.Severity != eau.SeverityError || r.Settings.Exercise && f.Key == "version-date" {
+			continue
 		}
+		out = append(out, sicknote.Fault{Text: f.Text, Code: f.Code})
 	}
 	return out
 }
