@@ -62,7 +62,7 @@ func energyBound(m *model) int32 {
 	var bound int32
 	for k := range todo {
 		left := todo[k]
-		row := m.row(m.capacity, int32(k)) //nolint:gosec // G115: at most MaxResources
+		row := m.row(m.capacity, int32(k))
 		for t := int32(0); left > 0 && t < m.slots; t++ {
 			left -= int64(max(0, row[t]))
 			bound = max(bound, t+1)

@@ -55,7 +55,7 @@ func newHerd(ctx context.Context, c *classic, seed uint64, report func([]int32, 
 	for i := range h.load {
 		for k := range lanes {
 			if capacity := c.capacity >> (16 * k) & laneMax; capacity > 0 {
-				h.load[i] += int64(1000 * (c.need[i] >> (16 * k) & laneMax) / capacity) //nolint:gosec // G115: 25 bits
+				h.load[i] += int64(1000 * (c.need[i] >> (16 * k) & laneMax) / capacity)
 			}
 		}
 	}
@@ -182,7 +182,7 @@ func (h *herd) breed(from, i int) {
 	}
 }
 
-func (h *herd) draw(n int) int { return int(h.r.below(int32(n))) } //nolint:gosec // G115: a population
+func (h *herd) draw(n int) int { return int(h.r.below(int32(n))) }
 
 // turn makes keys that build a's schedule from its other end.
 func (h *herd) turn(a *animal) {
@@ -259,8 +259,8 @@ func (h *herd) build(side int, a *animal) {
 func (h *herd) judge(side int, a *animal) {
 	a.late, a.hash = 0, 14695981039346656037
 	for i, f := range a.finish {
-		a.hash = (a.hash ^ uint64(f)) * 1099511628211 //nolint:gosec // G115: FNV-1a over words
-		t := uint64(2*f - h.c.dur[i])                 //nolint:gosec // G115: not negative
+		a.hash = (a.hash ^ uint64(f)) * 1099511628211
+		t := uint64(2*f - h.c.dur[i])
 		a.late += uint64(h.load[i]) * uint64(h.c.dur[i]) * t / 64 * t / 64
 	}
 	if a.makespan >= h.best {
@@ -284,7 +284,7 @@ func (h *herd) sample(w *network) []int32 {
 	d.ready, d.order = d.ready[:0], d.order[:0]
 	for i := range d.open {
 		if d.open[i] = w.at[i+1] - w.at[i]; d.open[i] == 0 {
-			d.ready = append(d.ready, int32(i)) //nolint:gosec // G115: fewer than MaxTasks
+			d.ready = append(d.ready, int32(i))
 		}
 	}
 	for len(d.ready) > 0 {

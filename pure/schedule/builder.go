@@ -31,7 +31,7 @@ func newBuilder(m *model) *builder {
 		delay: make([]int32, m.n), order: make([]int32, 0, m.n), placed: make([]bool, m.n),
 	}
 	for k := range b.full0 {
-		row := m.row(m.capacity, int32(k)) //nolint:gosec // G115: at most MaxResources
+		row := m.row(m.capacity, int32(k))
 		b.full0[k] = skipFull(row, 0)
 	}
 	return b
@@ -48,13 +48,13 @@ func skipFull(row []int32, t int32) int32 {
 func (b *builder) clear() {
 	b.built++
 	for k := range b.full {
-		copy(b.m.row(b.free, int32(k))[:b.dirty], b.m.row(b.m.capacity, int32(k))) //nolint:gosec // G115: at most MaxResources
+		copy(b.m.row(b.free, int32(k))[:b.dirty], b.m.row(b.m.capacity, int32(k)))
 	}
 	copy(b.full, b.full0)
 	b.dirty = 0
 	for _, i := range b.m.pinned {
 		b.start[i], b.finish[i] = b.m.start[i], b.m.finish[i]
-		b.mode[i] = int32(b.m.p.Tasks[i].FixedMode) //nolint:gosec // G115: see validateTask
+		b.mode[i] = int32(b.m.p.Tasks[i].FixedMode)
 	}
 }
 
@@ -143,7 +143,7 @@ func (b *builder) place(i, t, gene int32) bool {
 		for k := range b.work[i] {
 			s, f := b.try(i, t, &b.work[i][k])
 			if s >= 0 && (start < 0 || f < finish) {
-				start, finish, mode = s, f, int32(k) //nolint:gosec // G115: a mode
+				start, finish, mode = s, f, int32(k)
 			}
 		}
 	}

@@ -48,11 +48,16 @@ func Check(p *Problem, start, mode []int) ([]Breach, error) {
 			}
 		}
 	}
+	first := claim{0, -1}
 	for c, amount := range used {
-		if i := unpinned[c]; i > 0 && amount > p.Resources[c.resource].Capacity.At(c.slot) {
-			return nil, fmt.Errorf("%w: slot %d: %d of resource %d %q used, %d there (task %d takes part)", ErrPlan,
-				c.slot, amount, c.resource, p.Resources[c.resource].ID, p.Resources[c.resource].Capacity.At(c.slot), i-1)
+		if unpinned[c] > 0 && amount > p.Resources[c.resource].Capacity.At(c.slot) &&
+			(first.slot < 0 || c.slot < first.slot || c.slot == first.slot && c.resource < first.resource) {
+			first = c
 		}
+	}
+	if r := first.resource; first.slot >= 0 {
+		return nil, fmt.Errorf("%w: slot %d: %d of resource %d %q used, %d there (task %d takes part)", ErrPlan,
+			first.slot, used[first], r, p.Resources[r].ID, p.Resources[r].Capacity.At(first.slot), unpinned[first]-1)
 	}
 	return checkTimes(p, start, finish)
 }

@@ -50,21 +50,21 @@ func newClassic(p *Problem) (*classic, bool) {
 		if len(cal) != 1 || cal[0].From != 0 || cal[0].Capacity > laneMax {
 			return nil, false
 		}
-		c.capacity |= uint64(cal[0].Capacity) << (16 * k) //nolint:gosec // G115: not negative, see validate
+		c.capacity |= uint64(cal[0].Capacity) << (16 * k)
 	}
 	for i := range p.Tasks {
 		t := &p.Tasks[i]
 		if len(t.Modes) != 1 || t.Release > 0 || t.Deadline > 0 || t.Fixed {
 			return nil, false
 		}
-		c.dur[i] = int32(t.Modes[0].Duration) //nolint:gosec // G115: at most MaxHorizon
+		c.dur[i] = int32(t.Modes[0].Duration)
 		c.total += c.dur[i]
 		for _, need := range t.Modes[0].Needs {
 			if need.Amount > p.Resources[need.Resource].Capacity[0].Capacity {
 				return nil, false // nothing to schedule; the general path says so
 			}
 			if c.dur[i] > 0 {
-				c.need[i] |= uint64(need.Amount) << (16 * need.Resource) //nolint:gosec // G115: at most laneMax
+				c.need[i] |= uint64(need.Amount) << (16 * need.Resource)
 			}
 		}
 	}
@@ -105,9 +105,9 @@ func newNetwork(n int, links []Link, dur []int32, reversed bool) network {
 	}
 	in, out := append([]int32(nil), w.at...), append([]int32(nil), w.succAt...)
 	for _, l := range turned {
-		w.pred[in[l.To]] = int32(l.From) //nolint:gosec // G115: fewer than MaxTasks
+		w.pred[in[l.To]] = int32(l.From)
 		in[l.To]++
-		w.succ[out[l.From]] = int32(l.To) //nolint:gosec // G115: fewer than MaxTasks
+		w.succ[out[l.From]] = int32(l.To)
 		out[l.From]++
 	}
 	for k := n - 1; k >= 0; k-- {
@@ -127,11 +127,11 @@ func (c *classic) energyBound() int32 {
 		capacity := int64(c.capacity >> (16 * k) & laneMax)
 		var work int64
 		for i, d := range c.dur {
-			work += int64(d) * int64(c.need[i]>>(16*k)&laneMax) //nolint:gosec // G115: 15 bits
+			work += int64(d) * int64(c.need[i]>>(16*k)&laneMax)
 		}
 		if capacity > 0 {
 			bound = max(bound, (work+capacity-1)/capacity)
 		}
 	}
-	return int32(min(bound, math.MaxInt32)) //nolint:gosec // G115: just bounded
+	return int32(min(bound, math.MaxInt32))
 }

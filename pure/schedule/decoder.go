@@ -75,7 +75,7 @@ func (d *decoder) parallel(w *network, key, finish []int32) int32 {
 		d.open[i] = w.at[i+1] - w.at[i]
 		finish[i] = -1
 		if d.open[i] == 0 {
-			d.ready = append(d.ready, int32(i)) //nolint:gosec // G115: fewer than MaxTasks
+			d.ready = append(d.ready, int32(i))
 		}
 	}
 	running := d.sorted[:0]

@@ -48,7 +48,7 @@ func (q *dispatchQueue) reset(m *model, key []int64, luck *luck) {
 		q.line[k], q.armed[k] = q.line[k][:0], event{}
 	}
 	for i := range q.open {
-		q.open[i] = int32(len(m.in[i])) //nolint:gosec // G115: fewer than links
+		q.open[i] = int32(len(m.in[i]))
 		q.todo[i] = !m.p.Tasks[i].Fixed
 	}
 }
@@ -87,7 +87,7 @@ func (b *builder) dispatch(key []int64, gene []int32, luck *luck) bool {
 	}
 	for i := range q.todo {
 		if q.todo[i] {
-			b.stuck = int32(i) //nolint:gosec // G115: fewer than MaxTasks
+			b.stuck = int32(i)
 			return false
 		}
 	}
@@ -156,7 +156,7 @@ func (b *builder) startNow(i, now, gene int32) (later, row int32) {
 		if at == now {
 			if at, lacking = w.fits(b.m, b.free, now); at == now {
 				if end := w.end(now); mode < 0 || end < finish {
-					mode, finish = int32(k), end //nolint:gosec // G115: a mode
+					mode, finish = int32(k), end
 				}
 				continue
 			}
@@ -227,7 +227,7 @@ func (b *builder) succeed(i int32) {
 func (b *builder) tested(loop, now int32) {
 	q := &b.queue
 	l := &b.m.p.Loops[loop]
-	test := int32(l.Test) //nolint:gosec // G115: fewer than MaxTasks
+	test := int32(l.Test)
 	if !q.luck.fails(loop) {
 		b.succeed(test)
 		return

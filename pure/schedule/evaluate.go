@@ -109,7 +109,7 @@ func newJudge(m *model, o Objective) *judge {
 	j.lost = make([]float64, len(j.groups))
 	for i := range m.p.Tasks {
 		if m.p.Tasks[i].Deadline > 0 {
-			j.due = append(j.due, int32(i)) //nolint:gosec // G115: fewer than MaxTasks
+			j.due = append(j.due, int32(i))
 		}
 	}
 	return j
@@ -149,7 +149,7 @@ func (j *judge) value(start, finish, mode []int32) value {
 func (j *judge) late(start, finish []int32) int64 {
 	var sum int64
 	for _, i := range j.due {
-		sum += int64(max(0, finish[i]-int32(j.m.p.Tasks[i].Deadline))) //nolint:gosec // G115: at most MaxHorizon
+		sum += int64(max(0, finish[i]-int32(j.m.p.Tasks[i].Deadline)))
 	}
 	if !j.m.bounded {
 		return sum
@@ -272,7 +272,7 @@ func (j *judge) keptMode(i int) int32 {
 	if k == nil || k.Start[i] < 0 || k.Mode[i] < 0 || k.Mode[i] >= len(j.m.work[i]) {
 		return anyMode
 	}
-	return int32(k.Mode[i]) //nolint:gosec // G115: a mode
+	return int32(k.Mode[i])
 }
 
 // plan makes a plan of a schedule.

@@ -62,7 +62,7 @@ func NewExplainer(p *Problem, plan *Plan) (*Explainer, error) {
 	e := &Explainer{p: p, plan: plan, m: m, b: newBuilder(m), by: make([][]int, m.rows)}
 	e.b.clear()
 	for i := range p.Tasks {
-		start, mode := int32(plan.Start[i]), int32(plan.Mode[i]) //nolint:gosec // G115: checked
+		start, mode := int32(plan.Start[i]), int32(plan.Mode[i])
 		w := &m.work[i][mode]
 		if !p.Tasks[i].Fixed {
 			e.b.start[i], e.b.finish[i], e.b.mode[i] = start, w.end(start), mode
@@ -83,7 +83,7 @@ func (e *Explainer) Explain(task int) ([]Reason, error) {
 	if task < 0 || task >= len(e.p.Tasks) {
 		return nil, fmt.Errorf("%w: no task %d", ErrProblem, task)
 	}
-	reasons := e.reasons(int32(task)) //nolint:gosec // G115: just checked
+	reasons := e.reasons(int32(task))
 	for k := range reasons {
 		reasons[k].Start = e.plan.Start[task]
 	}

@@ -63,7 +63,7 @@ func (f *flock) first(d *bird, k int, rules []rule) {
 	for i := range d.key {
 		d.key[i] += f.r.below(noise)
 		if f.r.below(4) == 0 {
-			f.choose(d, int32(i)) //nolint:gosec // G115: fewer than MaxTasks
+			f.choose(d, int32(i))
 		}
 	}
 	f.build(d)
@@ -112,7 +112,7 @@ func (f *flock) dueOrder() []int32 {
 	for _, i := range slices.Backward(f.m.order) {
 		latest := f.m.slots
 		if d := f.m.p.Tasks[i].Deadline; d > 0 {
-			latest = min(latest, int32(d)) //nolint:gosec // G115: at most MaxHorizon
+			latest = min(latest, int32(d))
 		}
 		for _, l := range f.m.out[i] {
 			latest = min(latest, key[l.other]-l.min)
@@ -142,10 +142,10 @@ func (f *flock) lossOrder(effort []float64) []int32 {
 		for _, l := range c.levels {
 			g := goal{gain: float64(c.weight * max(1e-9, l.Reached-level))}
 			level = max(level, l.Reached)
-			f.spread(int32(l.Task), f.m.in, func(i int32) { //nolint:gosec // G115: fewer than MaxTasks
+			f.spread(int32(l.Task), f.m.in, func(i int32) {
 				g.tasks = append(g.tasks, i)
 				g.effort += effort[i]
-				neededBy[i] = append(neededBy[i], int32(len(goals))) //nolint:gosec // G115: bounded below
+				neededBy[i] = append(neededBy[i], int32(len(goals)))
 			})
 			if size += len(g.tasks); size > maxLossOrder {
 				return nil
@@ -155,7 +155,7 @@ func (f *flock) lossOrder(effort []float64) []int32 {
 	}
 	key := make([]int32, f.m.n)
 	for i := range key {
-		key[i] = int32(len(goals)) //nolint:gosec // G115: bounded above
+		key[i] = int32(len(goals))
 	}
 	done := make([]bool, f.m.n)
 	for rank := range goals {
@@ -170,7 +170,7 @@ func (f *flock) lossOrder(effort []float64) []int32 {
 				continue
 			}
 			done[i] = true
-			key[i] = int32(rank) //nolint:gosec // G115: bounded above
+			key[i] = int32(rank)
 			for _, k := range neededBy[i] {
 				goals[k].effort = max(0, goals[k].effort-effort[i])
 			}
@@ -185,7 +185,7 @@ func (f *flock) means() []float64 {
 	mean := make([]float64, f.m.rows)
 	for k := range mean {
 		sum := int64(0)
-		for _, v := range f.m.row(f.m.capacity, int32(k)) { //nolint:gosec // G115: at most MaxResources
+		for _, v := range f.m.row(f.m.capacity, int32(k)) {
 			sum += int64(max(0, v))
 		}
 		mean[k] = max(1e-9, float64(sum)/float64(f.m.slots))

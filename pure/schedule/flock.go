@@ -66,7 +66,7 @@ func newFlock(ctx context.Context, m, back *model, o Objective, seed uint64, rep
 	if k := o.Keep; k != nil {
 		f.hold = make([]int32, m.n)
 		for i := range f.hold {
-			f.hold[i] = int32(max(0, min(k.Start[i], int(m.slots)))) //nolint:gosec // G115: a slot
+			f.hold[i] = int32(max(0, min(k.Start[i], int(m.slots))))
 		}
 	}
 	return f
@@ -121,8 +121,8 @@ func (f *flock) take(d *bird) {
 	copy(d.gene, f.b.mode)
 	d.hash = 14695981039346656037
 	for i, t := range f.b.start {
-		d.hash = (d.hash ^ uint64(t)) * 1099511628211             //nolint:gosec // G115: FNV-1a over words
-		d.hash = (d.hash ^ uint64(f.b.mode[i]+1)) * 1099511628211 //nolint:gosec // G115: FNV-1a over words
+		d.hash = (d.hash ^ uint64(t)) * 1099511628211
+		d.hash = (d.hash ^ uint64(f.b.mode[i]+1)) * 1099511628211
 	}
 	if d.value.compare(f.best.value) < 0 {
 		f.best.value, f.best.held, f.best.hash = d.value, d.held, d.hash
@@ -236,4 +236,4 @@ func (f *flock) pick() *bird {
 	return a
 }
 
-func (f *flock) draw(n int) int { return int(f.r.below(int32(n))) } //nolint:gosec // G115: a slice's length
+func (f *flock) draw(n int) int { return int(f.r.below(int32(n))) }

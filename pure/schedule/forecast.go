@@ -157,12 +157,12 @@ func (s *simulation) work(first, n int) {
 	}
 	gene := make([]int32, s.m.n)
 	for i, mode := range s.plan.Mode {
-		gene[i] = int32(mode) //nolint:gosec // G115: a mode
+		gene[i] = int32(mode)
 	}
 	luck := newLuck(s.m.p)
 	luck.least = s.least
 	for run := first; run < s.o.Runs; run += n {
-		luck.begin(b, s.o.Seed+uint64(run)*workerSeed) //nolint:gosec // G115: not negative
+		luck.begin(b, s.o.Seed+uint64(run)*workerSeed)
 		s.failed[run] = !b.dispatch(s.key, gene, luck)
 		for i := range s.finish {
 			s.finish[i][run] = b.finish[i]

@@ -8,14 +8,14 @@ func topological(n int, links []Link) ([]int32, bool) {
 	succ := make([][]int32, n)
 	waits := make([]int32, n)
 	for _, l := range links {
-		succ[l.From] = append(succ[l.From], int32(l.To)) //nolint:gosec // G115: fewer than MaxTasks
+		succ[l.From] = append(succ[l.From], int32(l.To))
 		waits[l.To]++
 	}
 	order := make([]int32, 0, n)
 	ready := &intHeap{}
 	for i := range n {
 		if waits[i] == 0 {
-			ready.push(int32(i)) //nolint:gosec // G115: fewer than MaxTasks
+			ready.push(int32(i))
 		}
 	}
 	for len(*ready) > 0 {

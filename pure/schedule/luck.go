@@ -20,10 +20,10 @@ func newLuck(p *Problem) *luck {
 		l.testOf[i] = -1
 	}
 	for k, loop := range p.Loops {
-		l.testOf[loop.Test] = int32(k) //nolint:gosec // G115: fewer than MaxTasks
+		l.testOf[loop.Test] = int32(k)
 		var body []int32
 		for _, i := range loop.Body {
-			body = append(body, int32(i)) //nolint:gosec // G115: fewer than MaxTasks
+			body = append(body, int32(i))
 		}
 		l.body = append(l.body, body)
 	}
@@ -35,7 +35,7 @@ func (l *luck) begin(b *builder, seed uint64) {
 	l.r = newRNG(seed)
 	clear(l.rounds)
 	for i := range l.p.Tasks {
-		l.draw(b, int32(i)) //nolint:gosec // G115: fewer than MaxTasks
+		l.draw(b, int32(i))
 	}
 	for i, least := range l.least {
 		for k := range b.work[i] {
@@ -55,7 +55,7 @@ func (l *luck) draw(b *builder, i int32) {
 // rounded to whole slots.
 func (l *luck) duration(m *Mode) int32 {
 	if m.Low == 0 && m.High == 0 || m.Low == m.High {
-		return int32(m.Duration) //nolint:gosec // G115: at most MaxHorizon
+		return int32(m.Duration)
 	}
 	low, mode, high := float64(m.Low), float64(m.Duration), float64(m.High)
 	u := l.r.unit()

@@ -52,18 +52,18 @@ type roster struct {
 func newModel(p *Problem) *model {
 	n := len(p.Tasks)
 	m := &model{
-		p: p, n: n, slots: int32(p.slots()), rows: len(p.Resources), //nolint:gosec // G115: see Validate
+		p: p, n: n, slots: int32(p.slots()), rows: len(p.Resources),
 		work: make([][]work, n), in: make([][]tie, n), out: make([][]tie, n), release: make([]int32, n),
 		start: make([]int32, n), finish: make([]int32, n),
 	}
 	m.capacity = make([]int32, m.rows*int(m.slots))
 	for k := range p.Resources {
-		spread(p.Resources[k].Capacity, m.row(m.capacity, int32(k))) //nolint:gosec // G115: at most MaxResources
+		spread(p.Resources[k].Capacity, m.row(m.capacity, int32(k)))
 	}
 	rosters := map[string]*roster{}
 	for i := range p.Tasks {
 		t := &p.Tasks[i]
-		m.release[i] = int32(t.Release) //nolint:gosec // G115: at most MaxHorizon
+		m.release[i] = int32(t.Release)
 		for k := range t.Modes {
 			m.work[i] = append(m.work[i], m.newWork(&t.Modes[k], rosters))
 		}
@@ -73,10 +73,10 @@ func newModel(p *Problem) *model {
 		dur[i] = m.shortest(i)
 	}
 	for _, l := range p.Links {
-		t := tie{kind: l.Kind, bounded: l.Bounded, min: int32(l.Min), max: int32(l.Max)} //nolint:gosec // G115: see validateLink
-		t.other = int32(l.From)                                                          //nolint:gosec // G115: fewer than MaxTasks
+		t := tie{kind: l.Kind, bounded: l.Bounded, min: int32(l.Min), max: int32(l.Max)}
+		t.other = int32(l.From)
 		m.in[l.To] = append(m.in[l.To], t)
-		t.other = int32(l.To) //nolint:gosec // G115: fewer than MaxTasks
+		t.other = int32(l.To)
 		m.out[l.From] = append(m.out[l.From], t)
 		m.bounded = m.bounded || l.Bounded
 	}
@@ -93,7 +93,7 @@ func spread(c Calendar, row []int32) {
 			to = min(to, c[k+1].From)
 		}
 		for t := s.From; t < to; t++ {
-			row[t] = int32(s.Capacity) //nolint:gosec // G115: at most maxCapacity
+			row[t] = int32(s.Capacity)
 		}
 	}
 }
@@ -105,11 +105,11 @@ func (m *model) row(profile []int32, k int32) []int32 {
 }
 
 func (m *model) newWork(mode *Mode, rosters map[string]*roster) work {
-	w := work{length: int32(mode.Duration)} //nolint:gosec // G115: at most MaxHorizon
+	w := work{length: int32(mode.Duration)}
 	var key []byte
 	for _, need := range mode.Needs {
 		if need.Amount > 0 && max(mode.Duration, mode.High) > 0 {
-			c := claim{int32(need.Resource), int32(need.Amount)} //nolint:gosec // G115: see validateTask
+			c := claim{int32(need.Resource), int32(need.Amount)}
 			w.claims = append(w.claims, c)
 		}
 	}
@@ -136,7 +136,7 @@ func (m *model) newWork(mode *Mode, rosters map[string]*roster) work {
 func (m *model) newRoster(claims []claim) *roster {
 	r := &roster{index: make([]int32, m.slots+1)}
 	for t := range m.slots {
-		r.index[t] = int32(len(r.slot)) //nolint:gosec // G115: at most slots
+		r.index[t] = int32(len(r.slot))
 		open := true
 		for _, c := range claims {
 			open = open && m.row(m.capacity, c.row)[t] >= c.amount
@@ -145,7 +145,7 @@ func (m *model) newRoster(claims []claim) *roster {
 			r.slot = append(r.slot, t)
 		}
 	}
-	r.index[m.slots] = int32(len(r.slot)) //nolint:gosec // G115: at most slots
+	r.index[m.slots] = int32(len(r.slot))
 	return r
 }
 
@@ -165,9 +165,9 @@ func (m *model) pin() {
 			continue
 		}
 		w := &m.work[i][t.FixedMode]
-		m.pinned = append(m.pinned, int32(i)) //nolint:gosec // G115: fewer than MaxTasks
-		m.start[i] = int32(t.FixedAt)         //nolint:gosec // G115: at most MaxHorizon
-		m.finish[i] = int32(t.FixedUntil)     //nolint:gosec // G115: at most MaxHorizon
+		m.pinned = append(m.pinned, int32(i))
+		m.start[i] = int32(t.FixedAt)
+		m.finish[i] = int32(t.FixedUntil)
 		if t.FixedUntil == 0 {
 			m.finish[i] = w.end(m.start[i])
 		}
@@ -194,7 +194,7 @@ func (w *work) between(from, to int) int32 {
 		return 0
 	}
 	if w.roster == nil {
-		return int32(to - from) //nolint:gosec // G115: at most MaxHorizon
+		return int32(to - from)
 	}
 	last := len(w.roster.index) - 1
 	return w.roster.index[min(to, last)] - w.roster.index[min(from, last)]

@@ -47,10 +47,10 @@ func (f *flock) move(c *bird) {
 func (f *flock) target() int32 {
 	if n := len(f.j.cells); n > 0 && f.j.o.Goal == LeastLoss && f.r.below(8) != 0 {
 		if levels := f.j.cells[f.draw(n)].levels; len(levels) > 0 {
-			return int32(levels[f.draw(len(levels))].Task) //nolint:gosec // G115: fewer than MaxTasks
+			return int32(levels[f.draw(len(levels))].Task)
 		}
 	}
-	return f.r.below(int32(f.m.n)) //nolint:gosec // G115: fewer than MaxTasks
+	return f.r.below(int32(f.m.n))
 }
 
 // pullAhead moves a task and all that it waits for to an earlier place.
@@ -72,7 +72,7 @@ func (f *flock) putBack(c *bird, i int32) {
 // near draws from 0 to below n, small numbers far more often.
 func (f *flock) near(n int32) int32 {
 	u := f.r.below(1 << 10)
-	return int32(int64(n) * int64(u*u) >> 20 * int64(u) >> 10) //nolint:gosec // G115: below n
+	return int32(int64(n) * int64(u*u) >> 20 * int64(u) >> 10)
 }
 
 // spread visits a task and everything that can be reached from it.
@@ -95,7 +95,7 @@ func (f *flock) spread(i int32, ties [][]tie, visit func(int32)) {
 
 // shake gives a few tasks the place of another one.
 func (f *flock) shake(c *bird) {
-	n := int32(f.m.n) //nolint:gosec // G115: fewer than MaxTasks
+	n := int32(f.m.n)
 	for range 1 + f.r.below(max(1, min(n/10, 20))) {
 		i := f.r.below(n)
 		c.key[i] = c.key[f.r.below(n)]
@@ -105,7 +105,7 @@ func (f *flock) shake(c *bird) {
 
 // switchModes draws new modes for a few tasks that have several.
 func (f *flock) switchModes(c *bird) {
-	n := int32(f.m.n) //nolint:gosec // G115: fewer than MaxTasks
+	n := int32(f.m.n)
 	for left, tries := 1+f.r.below(4), 0; left > 0 && tries < 200; tries++ {
 		if i := f.r.below(n); len(f.m.work[i]) > 1 {
 			f.choose(c, i)
@@ -117,7 +117,7 @@ func (f *flock) switchModes(c *bird) {
 // choose draws a mode for a task, or leaves it to the pass.
 func (f *flock) choose(c *bird, i int32) {
 	if k := len(f.m.work[i]); k > 1 {
-		c.gene[i] = f.r.below(int32(k)+1) - 1 //nolint:gosec // G115: modes of a task
+		c.gene[i] = f.r.below(int32(k)+1) - 1
 	}
 }
 

@@ -147,8 +147,7 @@ func FuzzReadPSPLIB(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		p, err := ReadPSPLIB(bytes.NewReader(data))
 		if err != nil {
-			var syntax *SyntaxError
-			if !errors.As(err, &syntax) {
+			if _, ok := errors.AsType[*SyntaxError](err); !ok {
 				t.Fatalf("not a syntax error: %v", err)
 			}
 			return

@@ -33,7 +33,7 @@ func rotl(x uint64, k uint) uint64 { return x<<k | x>>(64-k) }
 
 // below is a number from 0 to n-1; n must be positive.
 func (r *rng) below(n int32) int32 {
-	return int32(uint64(uint32(r.next()>>32)) * uint64(uint32(n)) >> 32) //nolint:gosec // G115: below n
+	return int32(uint64(uint32(r.next()>>32)) * uint64(uint32(n)) >> 32)
 }
 
 // unit is a number from 0 to 1, 1 not included.

@@ -167,7 +167,7 @@ func (s *search) run(worker func(seed uint64) searcher) {
 	var wg sync.WaitGroup
 	for k := range n {
 		wg.Go(func() {
-			w := worker(s.o.Seed + uint64(k)*workerSeed) //nolint:gosec // G115: not negative
+			w := worker(s.o.Seed + uint64(k)*workerSeed)
 			budget := int64(firstEpoch)
 			for number := 0; number == 0 || !w.done(); number++ {
 				w.limit(w.passes() + budget)

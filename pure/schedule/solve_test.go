@@ -145,7 +145,7 @@ func TestSolveStopsWhenTheContextEndsAndStillHasAPlan(t *testing.T) {
 			// The first improvement ends the search from within.
 			running, stop := context.WithCancel(t.Context())
 			heard := 0
-			r, err = Solve(running, p, Options{Objective: Objective{Goal: goal}, Workers: 2, Improved: func(plan Plan) {
+			_, err = Solve(running, p, Options{Objective: Objective{Goal: goal}, Workers: 2, Improved: func(plan Plan) {
 				heard++
 				if heard == 2 {
 					stop()
