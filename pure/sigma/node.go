@@ -101,6 +101,13 @@ const maxYAMLNodes = 1 << 20
 
 // parseYAML reads all documents of a file.
 func parseYAML(data []byte) ([]*node, error) {
+	if docs, ok := quickYAML(data); ok {
+		return docs, nil
+	}
+	return fullYAML(data)
+}
+
+func fullYAML(data []byte) ([]*node, error) {
 	dec := yaml.NewDecoder(strings.NewReader(string(data)))
 	var docs []*node
 	budget := maxYAMLNodes
