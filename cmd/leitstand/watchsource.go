@@ -247,10 +247,14 @@ func (f *fileRun) events(src io.ReaderAt, size int64) error {
 	return r.Err()
 }
 
-// fillEvent makes the event of a record.
+// fillEvent makes the event of a record. One without a channel, from a damaged
+// file, is of Windows all the same.
 func fillEvent(ev *sigma.Event, rec *evtx.Record) {
 	ev.Reset()
 	ev.Time = rec.Created
+	if _, ok := rec.Get("Channel"); !ok {
+		ev.Sources = append(ev.Sources, sigma.Logsource{Product: "windows"})
+	}
 	for i := range rec.Fields {
 		if f := &rec.Fields[i]; f.Null {
 			ev.AddNull(f.Name)

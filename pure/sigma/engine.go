@@ -53,13 +53,24 @@ type compiler struct {
 	byPtr map[*predicate]int32
 	sets  map[setKey]int32
 	code  []instr
-	uses  map[string]int // rules that use a literal
+	uses  map[string]*literalUse
 	grams gramCounts
 
 	regexes int32
 
-	group     map[sight]int // rules of the group that ask for a sight
+	sights    []seen  // by test, what sightOf said
+	group     []int32 // by number of the sight: rules of the group that ask for it
+	stamp     []int32 // by number of the sight: the rule that was counted last
+	numbers   map[sight]int32
 	groupSize int
+}
+
+// seen is a remembered answer of sightOf.
+type seen struct {
+	sight
+	num  int32   // of the sight, from 1
+	odds float64 // without regard to the group; 0: not asked yet
+	ok   bool
 }
 
 // test returns the number of a predicate; equal predicates have the same.
@@ -90,7 +101,7 @@ func Compile(set *RuleSet, opt Options) (*Engine, []Problem) {
 	if routes == nil {
 		routes = DefaultRoutes()
 	}
-	c := &compiler{names: newNameTable(), byKey: map[string]int32{}, byPtr: map[*predicate]int32{}, sets: map[setKey]int32{}, uses: map[string]int{}, grams: gramCounts{}}
+	c := &compiler{names: newNameTable(), byKey: map[string]int32{}, byPtr: map[*predicate]int32{}, sets: map[setKey]int32{}, uses: map[string]*literalUse{}, grams: gramCounts{}, numbers: map[sight]int32{}}
 	e := &Engine{names: c.names, channels: map[string]*channel{}, groups: map[string]*group{}, comp: c, byRule: map[*Rule]*routedRule{}, providers: routes.providers, sourceNames: map[string]bool{}}
 	var problems []Problem
 	for _, r := range set.Rules {
@@ -102,7 +113,7 @@ func Compile(set *RuleSet, opt Options) (*Engine, []Problem) {
 			})
 			continue
 		}
-		c.count(r.cond)
+		c.count(r.cond, int32(r.seq+1)) //nolint:gosec // far below 2^31 rules
 		for i := range b.routes {
 			c.nameRoute(&b.routes[i])
 		}
@@ -114,29 +125,46 @@ func Compile(set *RuleSet, opt Options) (*Engine, []Problem) {
 	}
 	e.buildWindows()
 	e.unknown = e.build(nil, func(b *routedRule) binding { return b.declared(nil) })
+	// A rule that only says what must not be there would match every event
+	// whose source is not known. It applies where the source is.
+	e.unknown.always = nil
 	e.prepareCorrelations(set)
 	sortProblems(problems)
 	return e, problems
 }
 
 // count notes which literals and grams the rules use, and names the fields.
-func (c *compiler) count(x *expr) {
-	seen := map[string]bool{}
+func (c *compiler) count(x *expr, rule int32) {
 	x.each(func(p *predicate) {
+		before := len(c.tests)
 		c.test(p)
-		for _, part := range p.pat {
-			if part.kind != partText {
+		first := len(c.tests) > before
+		for i := range p.pat {
+			if p.pat[i].kind != partText {
 				continue
 			}
-			lit := fold(part.text)
-			c.grams.add(lit)
-			if !seen[lit] {
-				seen[lit] = true
-				c.uses[lit]++
+			lit := p.pat[i].text
+			if p.cased {
+				lit = fold(lit)
+			}
+			if first {
+				c.grams.add(lit)
+			}
+			u := c.uses[lit]
+			if u == nil {
+				u = &literalUse{}
+				c.uses[lit] = u
+			}
+			if u.last != rule {
+				u.last = rule
+				u.rules++
 			}
 		}
 	})
 }
+
+// literalUse counts the rules that use a literal.
+type literalUse struct{ rules, last int32 }
 
 // nameRoute gives the fields of a route their numbers: later the table is read only.
 func (c *compiler) nameRoute(r *route) {
@@ -288,15 +316,17 @@ func (e *Engine) build(known func(*predicate) int, bind func(*routedRule) bindin
 
 // index chooses the witness of every rule.
 func (c *compiler) index(g *group, conds []*flat) {
-	c.group, c.groupSize = map[sight]int{}, len(conds)
-	for _, f := range conds {
-		c.countSights(f, map[sight]bool{})
+	clear(c.group)
+	clear(c.stamp)
+	c.groupSize = len(conds)
+	for n, f := range conds {
+		c.countSights(f, int32(n+1)) //nolint:gosec // far below 2^31 rules
 	}
 	idx := newIndexBuilder(c)
 	for n, f := range conds {
 		w, ok := c.witnessOf(f)
 		if !ok {
-			g.always = append(g.always, int32(n)) //nolint:gosec // far below 2^31 rules
+			g.always = append(g.always, int32(n)) //nolint:gosec // as above
 			continue
 		}
 		for _, s := range w.sights {
@@ -307,16 +337,39 @@ func (c *compiler) index(g *group, conds []*flat) {
 }
 
 // countSights notes which sights a rule asks for.
-func (c *compiler) countSights(f *flat, seen map[sight]bool) {
+func (c *compiler) countSights(f *flat, rule int32) {
 	if f.kind == exprPred && !f.neg {
-		if w, ok := c.sightOf(f.test); ok && !seen[w.sights[0]] {
-			seen[w.sights[0]] = true
-			c.group[w.sights[0]]++
+		if s := c.sight(f.test); s.ok {
+			for int(s.num) >= len(c.group) {
+				c.group, c.stamp = append(c.group, 0), append(c.stamp, 0)
+			}
+			if c.stamp[s.num] != rule {
+				c.stamp[s.num] = rule
+				c.group[s.num]++
+			}
 		}
 	}
 	for _, k := range f.kids {
-		c.countSights(k, seen)
+		c.countSights(k, rule)
 	}
+}
+
+// sight is sightOf, remembered.
+func (c *compiler) sight(test int32) *seen {
+	for int(test) >= len(c.sights) {
+		c.sights = append(c.sights, seen{})
+	}
+	s := &c.sights[test]
+	if s.odds == 0 {
+		s.sight, s.odds, s.ok = c.sightOf(test)
+		if s.ok {
+			if s.num = c.numbers[s.sight]; s.num == 0 {
+				s.num = int32(len(c.numbers) + 1) //nolint:gosec // far below 2^31 literals
+				c.numbers[s.sight] = s.num
+			}
+		}
+	}
+	return s
 }
 
 func (g *group) rename(r renaming) {

@@ -35,7 +35,11 @@ func (c *compiler) witnessOf(f *flat) (witness, bool) {
 		if f.neg {
 			return witness{}, false
 		}
-		return c.sightOf(f.test)
+		s := c.sight(f.test)
+		if !s.ok {
+			return witness{}, false
+		}
+		return witness{[]sight{s.sight}, c.oddsHere(s)}, true
 	case exprAnd:
 		best, found := witness{odds: noWitness + 1}, false
 		for _, k := range f.kids {
@@ -60,27 +64,21 @@ func (c *compiler) witnessOf(f *flat) (witness, bool) {
 	return witness{}, false
 }
 
-// sightOf says what can be seen when a test holds.
-func (c *compiler) sightOf(id int32) (witness, bool) {
+// sightOf says what can be seen when a test holds, and how often it is guessed to be.
+func (c *compiler) sightOf(id int32) (sight, float64, bool) {
 	t := &c.tests[id]
-	one := func(kind testKind, lit string, anch anchor) (witness, bool) {
+	one := func(kind testKind, lit string, anch anchor) (sight, float64, bool) {
+		switch {
+		case kind == testContains && hasHigh(lit) && t.field != 0:
+			return sight{field: t.field, kind: testHigh}, 0.01, true
+		case t.field == 0 && kind == testExact:
+			kind, anch = testContains, anchorStart|anchorEnd
+		}
 		if len(lit) < gramLen && kind != testExact {
-			if hasHigh(lit) {
-				return witness{[]sight{{field: t.field, kind: testHigh}}, 0.01}, true
-			}
 			return c.presence(t)
 		}
-		if kind == testContains && hasHigh(lit) && t.field != 0 {
-			return witness{[]sight{{field: t.field, kind: testHigh}}, 0.01}, true
-		}
 		s := sight{t.field, kind, lit, anch}
-		if t.field == 0 && kind == testExact {
-			s.kind, s.anch = testContains, anchorStart|anchorEnd
-			if len(lit) < gramLen {
-				return witness{}, false
-			}
-		}
-		return witness{[]sight{s}, c.odds(s)}, true
+		return s, c.odds(s), true
 	}
 	switch t.kind {
 	case testExact:
@@ -95,10 +93,8 @@ func (c *compiler) sightOf(id int32) (witness, bool) {
 		lit, anch := c.rarestPart(t.p.pat)
 		return one(testContains, lit, anch)
 	case testSlow:
-		switch t.p.op { //exhaustive:ignore the others show only that the field is there
-		case opNumber:
+		if t.p.op == opNumber {
 			return one(testExact, t.p.text, 0)
-		default:
 		}
 		return c.presence(t)
 	case testRegex:
@@ -114,7 +110,7 @@ func (c *compiler) sightOf(id int32) (witness, bool) {
 		}
 	case testNull, testAnyOf, testHigh:
 	}
-	return witness{}, false
+	return sight{}, 1, false
 }
 
 func hasHigh(lit string) bool {
@@ -127,11 +123,8 @@ func hasHigh(lit string) bool {
 }
 
 // presence: the test can only hold where the field is.
-func (c *compiler) presence(t *test) (witness, bool) {
-	if t.field == 0 {
-		return witness{}, false
-	}
-	return witness{[]sight{{field: t.field, kind: testAny}}, 0.9}, true
+func (c *compiler) presence(t *test) (sight, float64, bool) {
+	return sight{field: t.field, kind: testAny}, 0.9, t.field != 0
 }
 
 // odds guesses how often a literal is seen: the longer and the less used by
@@ -155,9 +148,17 @@ func (c *compiler) odds(s sight) float64 {
 	if s.field == 0 {
 		p *= 3
 	}
-	p *= 1 + 0.5*float64(c.uses[s.lit])
-	// What many rules of the group ask for is most likely what all its events have.
-	if n := c.group[s]; n >= 4 {
+	if u := c.uses[s.lit]; u != nil {
+		p *= 1 + 0.5*float64(u.rules)
+	}
+	return p
+}
+
+// oddsHere adds what the group knows: what many of its rules ask for is most
+// likely what all its events have.
+func (c *compiler) oddsHere(s *seen) float64 {
+	p := s.odds
+	if n := c.group[s.num]; n >= 4 {
 		p = max(p, float64(n)/float64(max(c.groupSize, 10)))
 	}
 	return p
