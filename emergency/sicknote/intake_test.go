@@ -71,13 +71,12 @@ func newRoom(t testing.TB, where db.Place, change ...func(*sicknote.Config)) *ro
 			Kasse: kasse, Placement: place, Address: address, Addr: r.server.addr, Security: sicknote.PlainText, User: address, Password: "pw",
 		}},
 	}
-	r.start(t)
-	must(t, r.journals.Provision(t.Context(), kasse, t0, "anna", r.master))
-	must(t, r.journal(t).OpenBook(t.Context(), place, 1, t0, "anna"))
 	for _, c := range change {
 		c(&r.settings)
 	}
-	r.restart(t)
+	r.start(t)
+	must(t, r.journals.Provision(t.Context(), kasse, t0, "anna", r.master))
+	must(t, r.journal(t).OpenBook(t.Context(), place, 1, t0, "anna"))
 	return r
 }
 

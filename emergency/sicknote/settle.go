@@ -32,9 +32,13 @@ func (in *Intake) readStored(ctx context.Context, j *emergency.Journal, mb *Mail
 		r := in.reader.read(mails[i].raw, mb.Keys, at)
 		batch[i] = in.hash(j, mails[i], &r)
 	})
-	return j.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
+	err := j.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
 		return in.settleTx(ctx, tx, j, mb, at, batch)
 	})
+	if err != nil {
+		return fmt.Errorf("recording what %d stored mails are, they stay unread until then: %w", len(mails), err)
+	}
+	return nil
 }
 
 func (in *Intake) hash(j *emergency.Journal, s stored, r *reading) hashed {
