@@ -43,6 +43,15 @@ type maildrop struct {
 type popMail struct {
 	uid  string
 	body []byte
+	made func() []byte // makes the body when it is fetched
+	size int
+}
+
+func (m *popMail) content() []byte {
+	if m.made != nil {
+		return m.made()
+	}
+	return m.body
 }
 
 func newPopServer(t testing.TB, wrap func(net.Listener) net.Listener) *popServer {
@@ -98,8 +107,17 @@ func (s *popServer) put(user string, mails ...[]byte) {
 	}
 	for _, m := range mails {
 		d.next++
-		d.mails = append(d.mails, &popMail{uid: fmt.Sprintf("uid-%d", d.next), body: m})
+		d.mails = append(d.mails, &popMail{uid: fmt.Sprintf("uid-%d", d.next), body: m, size: len(m)})
 	}
+}
+
+// putMade adds a mail that is made when it is fetched.
+func (s *popServer) putMade(user string, made func() []byte, size int) {
+	s.put(user, nil)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	d := s.drops[user]
+	d.mails[len(d.mails)-1].made, d.mails[len(d.mails)-1].size = made, size
 }
 
 // left is what still lies on the server.
@@ -199,7 +217,7 @@ func (p *popSession) do(line string) bool {
 	}
 	switch strings.ToUpper(verb) {
 	case "LIST":
-		return p.list(func(m *popMail) string { return strconv.Itoa(p.lie(len(m.body))) })
+		return p.list(func(m *popMail) string { return strconv.Itoa(p.lie(m.size)) })
 	case "UIDL":
 		if p.noUIDL {
 			return p.say("-ERR unknown")
@@ -211,7 +229,7 @@ func (p *popSession) do(line string) bool {
 		if err != nil || n < 1 || n > len(p.box) || p.dele[n] {
 			return p.say("-ERR no such message")
 		}
-		return p.say("+OK follows") && p.say(string(stuff(p.box[n-1].body))+".")
+		return p.say("+OK follows") && p.say(string(stuff(p.box[n-1].content()))+".")
 	case "DELE":
 		n, err := strconv.Atoi(arg)
 		if err != nil || n < 1 || n > len(p.box) {
