@@ -83,8 +83,9 @@ func BenchmarkMatchFlatJSON(b *testing.B) {
 	b.ReportAllocs()
 	matches := 0
 	slow := make([]time.Duration, 0, len(lines))
-	start := cpuTime()
+	start, best := cpuTime(), time.Hour
 	for b.Loop() {
+		pass := cpuTime()
 		matches = 0
 		slow = slow[:0]
 		for _, l := range lines {
@@ -96,7 +97,9 @@ func BenchmarkMatchFlatJSON(b *testing.B) {
 			matches += len(m.Match(ev))
 			slow = append(slow, time.Since(t))
 		}
+		best = min(best, cpuTime()-pass)
 	}
+	b.ReportMetric(float64(len(lines))/best.Seconds(), "best-events/cpu-s")
 	cpu := cpuTime() - start
 	slices.Sort(slow)
 	b.ReportMetric(float64(len(lines)*b.N)/cpu.Seconds(), "events/cpu-s")
@@ -114,16 +117,19 @@ func BenchmarkDecodeJSON(b *testing.B) {
 	}
 	ev := eng.NewEvent()
 	b.SetBytes(int64(size))
-	start := cpuTime()
+	start, best := cpuTime(), time.Hour
 	for b.Loop() {
+		pass := cpuTime()
 		for _, l := range lines {
 			ev.Reset()
 			if err := ev.DecodeJSON(l); err != nil {
 				b.Fatal(err)
 			}
 		}
+		best = min(best, cpuTime()-pass)
 	}
 	b.ReportMetric(float64(len(lines)*b.N)/(cpuTime()-start).Seconds(), "events/cpu-s")
+	b.ReportMetric(float64(len(lines))/best.Seconds(), "best-events/cpu-s")
 }
 
 func BenchmarkLoadRules(b *testing.B) {

@@ -19,16 +19,18 @@ type Event struct {
 	Time    time.Time   // when it happened; zero: When looks into the fields
 	Sources []Logsource // what kind of log it is from, when the source knows
 
-	names  *nameTable
-	fields []field
-	arena  []byte // names and values
-	low    []byte // folded values
-	first  []slot // by field id
-	epoch  uint32
-	shapes map[string]shape // what nested names of JSON become
-	path   []byte           // name being built while reading JSON
-	extra  []string         // names of fields marked inExtra
-	alias  []int32          // index of fields that have another name in rules
+	names   *nameTable
+	fields  []field
+	arena   []byte // names and values
+	low     []byte // folded values
+	first   []slot // by field id
+	epoch   uint32
+	byPath  map[string]*nameEntry // names of JSON
+	entries []*nameEntry          // of byPath, and of fields marked inExtra
+	last    *nameEntry            // the name that was read last
+	root    nameEntry             // what comes before the first
+	path    []byte                // name being built while reading JSON
+	alias   []int32               // index of fields that have another name in rules
 }
 
 // field is one value of a field; all texts are in the arena.
@@ -45,7 +47,7 @@ type field struct {
 	copied  bool // made by a route's field names; not part of the log
 }
 
-// inExtra as nameLen: name is an index into Event.extra.
+// inExtra as nameLen: name is an index into Event.entries.
 const inExtra = 1<<32 - 1
 
 // slot finds the first value of a field; valid in one epoch only.
@@ -60,13 +62,21 @@ type slot struct {
 func NewEvent() *Event { return newEvent(newNameTable()) }
 
 func newEvent(t *nameTable) *Event {
-	return &Event{names: t, epoch: 1, first: make([]slot, len(t.names)), shapes: map[string]shape{}}
+	e := &Event{names: t, epoch: 1, first: make([]slot, len(t.names)), byPath: map[string]*nameEntry{}}
+	e.last = &e.root
+	return e
 }
 
 // Reset empties the event and keeps its memory.
 func (e *Event) Reset() {
 	e.Time, e.Sources, e.alias = time.Time{}, e.Sources[:0], e.alias[:0]
-	e.fields, e.arena, e.low, e.extra = e.fields[:0], e.arena[:0], e.low[:0], e.extra[:0]
+	e.fields, e.arena, e.low = e.fields[:0], e.arena[:0], e.low[:0]
+	if len(e.entries) > maxEntries {
+		clear(e.byPath)
+		clear(e.entries)
+		e.entries, e.root.next = e.entries[:0], nil
+	}
+	e.last = &e.root
 	e.epoch++
 	if e.epoch == 0 { // after 2^32 events old marks could look new
 		clear(e.first)
@@ -152,7 +162,7 @@ func (e *Event) nameOf(f *field) string {
 	case 0:
 		return e.names.names[f.id]
 	case inExtra:
-		return e.extra[f.name]
+		return e.entries[f.name].final
 	}
 	return view(e.arena[f.name : f.name+f.nameLen])
 }

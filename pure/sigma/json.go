@@ -135,7 +135,9 @@ func (d *jsonDecoder) member(base, depth int) bool {
 	d.i++
 	c := d.next()
 	if base == 0 && c != '{' && c != '[' {
-		return d.value(e.flat(name, off), c, depth)
+		f := e.field(e.entry(name))
+		e.arena = e.arena[:off]
+		return d.value(f, c, depth)
 	}
 	if base > 0 {
 		e.path = append(append(e.path[:base], '.'), name...)
@@ -150,7 +152,7 @@ func (d *jsonDecoder) member(base, depth int) bool {
 	if c == '{' {
 		ok = d.object(depth + 1)
 	} else {
-		ok = d.value(e.nested(), c, depth)
+		ok = d.value(e.field(e.entry(e.path)), c, depth)
 	}
 	e.path = e.path[:base]
 	return ok
@@ -174,63 +176,6 @@ func (d *jsonDecoder) name() ([]byte, bool) {
 		return d.b[from:i], true
 	}
 	return nil, false
-}
-
-// flat makes the field of a name that is not nested; anything behind off in
-// the arena may be overwritten. A name with dots may be one that Winlogbeat or
-// the like has flattened.
-func (e *Event) flat(name []byte, off int) field {
-	s := e.names.find(name)
-	if s.id != 0 && !s.dots {
-		e.arena = e.arena[:off]
-		if s.alias {
-			e.alias = append(e.alias, int32(len(e.fields))) //nolint:gosec // an event has not 2^31 fields
-		}
-		return field{id: s.id}
-	}
-	if s.dots || dotted(name) {
-		e.path = append(e.path[:0], name...)
-		e.arena = e.arena[:off]
-		f := e.nested()
-		e.path = e.path[:0]
-		return f
-	}
-	e.arena = append(e.arena[:off], name...)
-	return field{id: e.names.lookup(name), name: uint32(off), nameLen: uint32(len(name))} //nolint:gosec // an event is far below 4 GiB
-}
-
-func dotted(name []byte) bool {
-	for _, c := range name {
-		if c == '.' {
-			return true
-		}
-	}
-	return false
-}
-
-// maxShapes bounds the memory of nested names; hostile logs may invent them.
-const maxShapes = 10000
-
-// nested makes the field of the name in e.path.
-func (e *Event) nested() field {
-	s, ok := e.shapes[string(e.path)]
-	if !ok {
-		if len(e.shapes) >= maxShapes {
-			clear(e.shapes)
-		}
-		s.name = canonical(string(e.path))
-		s.id = e.names.lookup([]byte(s.name))
-		e.shapes[string(e.path)] = s
-	}
-	if e.names.alias[s.id] != 0 {
-		e.alias = append(e.alias, int32(len(e.fields))) //nolint:gosec // an event has not 2^31 fields
-	}
-	f := field{id: s.id}
-	if s.id == 0 || e.names.names[s.id] != s.name {
-		e.extra = append(e.extra, s.name)
-		f.name, f.nameLen = uint32(len(e.extra)-1), inExtra //nolint:gosec // an event has not 2^32 fields
-	}
-	return f
 }
 
 // maxPath bounds nested names: each member may repeat all names above it.

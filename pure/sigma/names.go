@@ -23,10 +23,8 @@ type nameTable struct {
 }
 
 type nameSlot struct {
-	name  string
-	id    int32
-	dots  bool // nested names may come flattened
-	alias bool
+	name string
+	id   int32
 }
 
 func newNameTable() *nameTable {
@@ -36,9 +34,6 @@ func newNameTable() *nameTable {
 	}
 	for _, a := range aliasTable() {
 		t.alias[t.add(a[0])] = t.add(a[1])
-	}
-	for i := range t.slots {
-		t.slots[i].alias = t.alias[t.slots[i].id] != 0
 	}
 	return t
 }
@@ -70,7 +65,7 @@ func (t *nameTable) place(name string, id int32) {
 	for t.slots[i].id != 0 {
 		i = (i + 1) & uint32(len(t.slots)-1) //nolint:gosec // as above
 	}
-	t.slots[i] = nameSlot{name, id, strings.IndexByte(name, '.') >= 0, t.alias[id] != 0}
+	t.slots[i] = nameSlot{name, id}
 }
 
 // lookup returns the number of a name as it stands in a log, 0 when no rule

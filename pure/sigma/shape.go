@@ -2,10 +2,55 @@ package sigma
 
 import "strings"
 
-// shape is what a nested name of JSON becomes.
-type shape struct {
-	name string
-	id   int32
+// nameEntry is what a name of JSON, or a path through it, has been found to be.
+// Logs write the same fields in the same order again and again, so each entry
+// remembers which one came next.
+type nameEntry struct {
+	path  string // as in the log
+	final string // as rules may name it
+	id    int32
+	num   uint32 // position in Event.entries
+	own   bool   // final is not the name that the table has for id
+	alias bool
+	next  *nameEntry
+}
+
+// maxEntries bounds the memory of names; hostile logs may invent them.
+const maxEntries = 10000
+
+// entry returns what a path is.
+func (e *Event) entry(path []byte) *nameEntry {
+	if n := e.last.next; n != nil && n.path == view(path) {
+		e.last = n
+		return n
+	}
+	n := e.byPath[string(path)]
+	if n == nil {
+		n = &nameEntry{path: string(path), num: uint32(len(e.entries))} //nolint:gosec // an event has not 2^32 fields
+		n.final = n.path
+		if strings.IndexByte(n.path, '.') >= 0 {
+			n.final = canonical(n.path)
+		}
+		n.id = e.names.lookup([]byte(n.final))
+		n.own = n.id == 0 || e.names.names[n.id] != n.final
+		n.alias = e.names.alias[n.id] != 0
+		e.byPath[n.path] = n
+		e.entries = append(e.entries, n)
+	}
+	e.last.next, e.last = n, n
+	return n
+}
+
+// field begins a field of that name.
+func (e *Event) field(n *nameEntry) field {
+	if n.alias {
+		e.alias = append(e.alias, int32(len(e.fields))) //nolint:gosec // an event has not 2^31 fields
+	}
+	f := field{id: n.id}
+	if n.own {
+		f.name, f.nameLen = n.num, inExtra
+	}
+	return f
 }
 
 // canonical turns a path through nested JSON into the field name that rules
