@@ -58,6 +58,7 @@ func handlers() map[string]handler {
 		"rotation.prove":   doing(proveRotation),
 
 		"emergency.prepare": doing(prepareEmergency),
+		"side.closed":       doing(reportClosed),
 
 		"rebuild.begin":   doing(beginRebuild),
 		"trial.enter":     doing(enterTrial),
@@ -82,7 +83,13 @@ func handlers() map[string]handler {
 		}),
 		"notice.release": doing(releaseNotice),
 
-		"sicknote.status": reading(sickNoteStatus),
+		"sicknote.status":   reading(sickNoteStatus),
+		"sicknote.list":     reading(listSickNotes),
+		"sicknote.show":     doing(showSickNote),
+		"sicknote.accept":   doing(acceptHeld),
+		"sicknote.assign":   doing(assignHeld),
+		"sicknote.prepared": reading(preparedAnswers),
+		"sicknote.release":  doing(releaseAnswers),
 
 		"ledger.verify": reading(verifyLedger),
 		"ledger.head":   reading(ledgerHeads),

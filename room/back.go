@@ -132,3 +132,17 @@ type HandedOver struct {
 	Next      time.Time             `json:"next,omitzero"`
 	Error     string                `json:"error,omitempty"`
 }
+
+type closedArgs struct {
+	Placements []catalogue.PlacementID `json:"placements"`
+	Probe      string                  `json:"probe"`
+	Reason     string                  `json:"reason"`
+}
+
+// reportClosed records a probe that people made themselves: from outside, the
+// regular side of placements accepts no writes. Emergency operation begins with it.
+func reportClosed(ctx context.Context, r *Room, as access.Person, a closedArgs) (Changed, error) {
+	cmd := &operation.ReportClosed{Placements: a.Placements, Proof: operation.Proof{Kind: operation.ByProbe, Ref: a.Probe, At: r.Now()}}
+	cmd.Reason = a.Reason
+	return alone(ctx, r, as, cmd)
+}

@@ -1,6 +1,7 @@
 package room
 
 import (
+	"bytes"
 	"context"
 	"crypto/ed25519"
 	"crypto/tls"
@@ -27,6 +28,9 @@ import (
 type Connections struct {
 	Mailboxes []MailboxConfig `json:"mailboxes"`
 	Regular   []RegularConfig `json:"regular"`
+	// LookSeconds is the pause between two looks into a mailbox; 0 is a minute,
+	// more than ten minutes are refused.
+	LookSeconds float64 `json:"look_seconds,omitempty"`
 }
 
 // MailboxConfig is one Kasse's mailbox.
@@ -72,8 +76,10 @@ func (r *Room) loadConnections() error {
 		return fmt.Errorf("reading connections: %w", err)
 	}
 	var c Connections
-	if err := json.Unmarshal(b, &c); err != nil {
-		return fmt.Errorf("reading %s: %w", connectionsFile, err)
+	dec := json.NewDecoder(bytes.NewReader(b))
+	dec.DisallowUnknownFields() // a typing mistake must not leave a mailbox out
+	if err := dec.Decode(&c); err != nil {
+		return fmt.Errorf("reading %s: %w", filepath.Join(r.opt.Data, connectionsFile), err)
 	}
 	return r.Connect(c, nil)
 }
@@ -101,6 +107,7 @@ func (r *Room) Connect(c Connections, i Isolator) error {
 	in, err := sicknote.New(sicknote.Config{
 		Journals: r.Journals, Mailboxes: boxes, Door: emergencyDoor{r.Operation}, Owner: r.heldBy,
 		Exercise: r.Settings.Exercise, Check: r.checkBundle, Log: r.opt.Log, Location: berlin(),
+		Interval: time.Duration(c.LookSeconds * float64(time.Second)),
 	})
 	if err != nil {
 		return err
@@ -296,20 +303,4 @@ func (r *Room) reportBooks(ctx context.Context, p catalogue.PlacementID, epoch i
 	cmd.Sign(r.Now(), access.Person{ID: ledger.System})
 	_, err := r.act(ctx, cmd, nil)
 	return err
-}
-
-// sickNoteStatus are the figures of every Kasse's intake.
-func sickNoteStatus(ctx context.Context, r *Room, _ none) ([]sicknote.Status, error) {
-	out := []sicknote.Status{}
-	if r.Intake == nil {
-		return out, nil
-	}
-	for _, k := range r.Catalogue.Kassen {
-		s, err := r.Intake.Status(ctx, k.ID, r.Now())
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, s)
-	}
-	return out, nil
 }

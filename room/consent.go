@@ -109,6 +109,8 @@ func approve(ctx context.Context, r *Room, as access.Person, a idArgs) (Outcome,
 		return r.approveList(ctx, c, first, as)
 	case askNotice:
 		return r.approveNotice(ctx, c, first, as)
+	case askAnswers:
+		return r.approveAnswers(ctx, c, first, as)
 	}
 	cmd, err := operation.Decode(c.Kind, c.Payload)
 	if err != nil {

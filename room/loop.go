@@ -93,3 +93,37 @@ func (r *Room) Run(ctx context.Context) error {
 		}
 	}
 }
+
+// RunMail looks into the mailboxes of connections.json whose turn it is, and
+// carries out on the outside what was ordered, until ctx ends. Without mailboxes
+// and without a way to isolate it only waits. A mailbox that fails is tried again
+// later; that it failed is logged and shown with its figures.
+func (r *Room) RunMail(ctx context.Context) error {
+	for {
+		pause := time.Minute
+		if r.Intake != nil {
+			now := r.Now()
+			next, err := r.Intake.Due(ctx, now)
+			err = errors.Join(err, r.dueAnswers(ctx, now))
+			switch {
+			case errors.Is(err, db.ErrClosed), ctx.Err() != nil:
+				return nil
+			case err != nil:
+				r.opt.Log.Error("looking into mailboxes", slog.Any("error", err))
+			case !next.IsZero():
+				pause = min(pause, next.Sub(now))
+			}
+		}
+		if err := r.Isolate(ctx); err != nil && ctx.Err() == nil {
+			r.opt.Log.Error("taking placements off the network", slog.Any("error", err))
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(max(mailPause, pause)):
+		}
+	}
+}
+
+// mailPause keeps the loop from spinning.
+const mailPause = 100 * time.Millisecond

@@ -12,12 +12,40 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"leitstand/base/db"
 )
 
 const (
 	socketName = "room.sock"
 	maxAct     = 16 << 20
 )
+
+// maxSocketPath is what fits into sun_path of every system that we run on.
+const maxSocketPath = 103
+
+// socketPath is where the command socket of a data directory is reached. Paths
+// that are too long for a socket address go by way of an open directory, which
+// Linux has a short name for; release gives that up and is never nil.
+func socketPath(dir string) (path string, release func(), err error) {
+	path = filepath.Join(dir, socketName)
+	if len(path) <= maxSocketPath {
+		return path, func() {}, nil
+	}
+	f, err := os.Open(dir)
+	if errors.Is(err, os.ErrNotExist) {
+		return path, func() {}, fmt.Errorf("%q: %w", dir, ErrNoRoom)
+	}
+	if err != nil {
+		return path, func() {}, fmt.Errorf("opening the data directory: %w", err)
+	}
+	short := fmt.Sprintf("/proc/self/fd/%d", f.Fd())
+	if _, err := os.Stat(short); err != nil {
+		_ = f.Close() // only read
+		return path, func() {}, fmt.Errorf("the path of the data directory is too long for its command socket (%d characters, %d fit): use a shorter one", len(path), maxSocketPath)
+	}
+	return filepath.Join(short, socketName), func() { _ = f.Close() }, nil
+}
 
 // answer is what goes over the socket.
 type answer struct {
@@ -29,7 +57,11 @@ type answer struct {
 // ServeSocket answers the commands of this machine's user until ctx ends. The
 // socket lies in the data directory, which only its owner can enter.
 func (r *Room) ServeSocket(ctx context.Context) error {
-	name := filepath.Join(r.opt.Data, socketName)
+	name, release, err := socketPath(r.opt.Data)
+	if err != nil {
+		return err
+	}
+	defer release()
 	_ = os.Remove(name) // we own the directory: an old socket is a leftover
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "unix", name)
@@ -82,9 +114,17 @@ func (r *Room) answer(ctx context.Context, a Act) (answer, error) {
 // Call carries an act out in the process that owns the data directory, or opens
 // the room itself when nobody does. A refused act is a [*Failure].
 func Call(ctx context.Context, opt Options, a Act) (json.RawMessage, error) {
-	out, err := call(ctx, filepath.Join(opt.Data, socketName), a)
+	socket, release, err := socketPath(opt.Data)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	out, err := call(ctx, socket, a)
 	if errors.Is(err, errNobody) {
 		out, err = callHere(ctx, opt, a)
+	}
+	if errors.Is(err, db.ErrInUse) {
+		return nil, fmt.Errorf("%w and answers no commands there: it is an exercise or another command, or it is just starting or stopping; try again when it is done", err)
 	}
 	if err != nil {
 		return nil, err

@@ -37,6 +37,7 @@ type cli struct {
 	State     stateCmd     `cmd:"" help:"Rebuild, trial, acceptance, confirmation." group:"Acts"`
 	Emergency emergencyCmd `cmd:"" help:"Emergency operation." group:"Acts"`
 	Handover  handoverCmd  `cmd:"" help:"Hand over what emergency operation accepted." group:"Acts"`
+	Sicknote  sicknoteCmd  `cmd:"" help:"Sick notes in emergency operation." group:"Acts"`
 	Notice    noticeCmd    `cmd:"" help:"Public list and statements." group:"Acts"`
 	Ledger    ledgerCmd    `cmd:"" help:"Verify, witness and export the record." group:"Acts"`
 

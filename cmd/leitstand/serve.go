@@ -128,6 +128,7 @@ func serveRoom(ctx context.Context, r *room.Room, listen, token string, logs []s
 	g.Go(func() error { return serveScreens(ctx, r, listen, token, ready) })
 	g.Go(func() error { return r.ServeSocket(ctx) })
 	g.Go(func() error { return r.Run(ctx) })
+	g.Go(func() error { return r.RunMail(ctx) })
 	g.Go(func() error { return follow(ctx, r, logs) })
 	return g.Wait()
 }
