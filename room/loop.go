@@ -99,12 +99,16 @@ func (r *Room) Run(ctx context.Context) error {
 // and without a way to isolate it only waits. A mailbox that fails is tried again
 // later; that it failed is logged and shown with its figures.
 func (r *Room) RunMail(ctx context.Context) error {
+	var answers time.Time // when to look at answers and deadlines again
 	for {
 		pause := time.Minute
 		if r.Intake != nil {
 			now := r.Now()
 			next, err := r.Intake.Due(ctx, now)
-			err = errors.Join(err, r.dueAnswers(ctx, now))
+			if now.After(answers) {
+				answers = now.Add(time.Minute)
+				err = errors.Join(err, r.dueAnswers(ctx, now))
+			}
 			switch {
 			case errors.Is(err, db.ErrClosed), ctx.Err() != nil:
 				return nil
