@@ -448,7 +448,7 @@ func TestSecondOpinionOnInvariants(t *testing.T) {
 	o.report(n)
 }
 
-func TestSecondOpinionOnEverything(t *testing.T) {
+func TestLongSecondOpinionOnEverything(t *testing.T) {
 	if os.Getenv("LEITSTAND_LONG") == "" {
 		t.Skip("long: set LEITSTAND_LONG=1 (about ten minutes)")
 	}

@@ -235,10 +235,6 @@ func (c *checker) stranger(ch int32, r *rule) {
 			return
 		}
 	}
-	if name == "modifierExtension" {
-		c.reportAt(ch, "extension", SeverityError, "Die Erweiterung ist hier nicht zulässig.")
-		return
-	}
 	c.reportAt(ch, "unknown", SeverityError, "Das Element gibt es hier nicht.")
 }
 
@@ -297,7 +293,7 @@ func (c *checker) below(ch int32, k *rule) {
 		c.div(ch, k)
 	case k.typ == "-":
 		c.reportAt(ch, "excluded", SeverityError, "Das Element ist im Profil ausgeschlossen.")
-	case k.name == "extension":
+	case k.typ == "Extension":
 		c.extension(ch, k)
 	case c.tree.nodes[ch].flags&inXHTML != 0:
 		c.reportAt(ch, "namespace", SeverityError, "Das Element gehört nicht zum Namensraum von FHIR.")

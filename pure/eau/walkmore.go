@@ -101,7 +101,7 @@ func (c *checker) extension(ch int32, k *rule) {
 		return
 	case len(k.kids) > 0:
 		c.element(ch, k)
-	case strings.HasPrefix(nd.url, hl7SD):
+	case k.name == "extension" && strings.HasPrefix(nd.url, hl7SD):
 		c.reportAt(ch, "extension-unchecked", SeverityWarning, "Die Erweiterung von FHIR ist im Profil nicht genannt und wurde nicht geprüft.")
 	default:
 		c.reportAt(ch, "extension", SeverityError, "Die Erweiterung ist hier nicht zulässig.")
