@@ -300,7 +300,7 @@ func (d *draft) finishDoors(ch *Change) error {
 		old := d.s.doors[d.s.top.number[string(p.ID)]]
 		if old != nil {
 			row.Version = old.Version
-			if reflect.DeepEqual(*old, row) {
+			if row.equal(old) {
 				continue
 			}
 		}

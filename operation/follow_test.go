@@ -12,7 +12,7 @@ import (
 func (m *model) follow(s *operation.State) {
 	m.version = int(s.Version())
 	for _, p := range s.Placements() {
-		n := m.nodes[string(p.ID)]
+		n := m.node(string(p.ID))
 		n.follow(&p.Track)
 		n.em, n.writer, n.epoch, n.closing = p.Emergency.String(), string(p.Writing.Writer), int(p.Writing.Epoch), p.Writing.Closing
 		n.starting, n.behaviour, n.book, n.observe = string(p.Starting), p.Behaviour.String(), p.Journal, p.ObserveUntil
@@ -22,12 +22,12 @@ func (m *model) follow(s *operation.State) {
 		}
 		d, _ := s.Door(p.ID)
 		n.doorVersion = int(d.Version)
-		m.nodes[string(p.ID)] = n
+		m.set(string(p.ID), n)
 	}
 	for _, c := range s.Components() {
-		n := m.nodes[string(c.ID)]
+		n := m.node(string(c.ID))
 		n.follow(&c.Track)
-		m.nodes[string(c.ID)] = n
+		m.set(string(c.ID), n)
 	}
 	m.clearances = nil
 	for _, c := range s.Clearances() {

@@ -46,7 +46,7 @@ func (g *generator) some(n int, fits func(n mnode) bool) []string {
 	var from []string
 	if !g.chance(12) {
 		for _, name := range g.m.order {
-			if fits(g.m.nodes[name]) {
+			if fits(g.m.node(name)) {
 				from = append(from, name)
 			}
 		}
@@ -119,7 +119,7 @@ func (g *generator) people(kind string, nodes []string) []access.Person {
 func (g *generator) kassenOf(nodes []string) []catalogue.KasseID {
 	out := []catalogue.KasseID{}
 	for _, n := range nodes {
-		if k := g.m.nodes[n].kasse; k != "" && !slices.Contains(out, catalogue.KasseID(k)) {
+		if k := g.m.node(n).kasse; k != "" && !slices.Contains(out, catalogue.KasseID(k)) {
 			out = append(out, catalogue.KasseID(k))
 		}
 	}
@@ -201,7 +201,7 @@ func (g *generator) command() operation.Command {
 		}
 		c := &operation.EndObservation{Placements: g.places(2, em("closed"))}
 		for _, p := range c.Placements {
-			if until := g.m.nodes[string(p)].observe; g.chance(60) && g.now.Before(until) {
+			if until := g.m.node(string(p)).observe; g.chance(60) && g.now.Before(until) {
 				g.now = until
 			}
 		}
@@ -228,7 +228,7 @@ func (g *generator) orderCut() operation.Command {
 		if g.chance(20) {
 			c.Behaviour[catalogue.PlacementID(n)] = catalogue.Behaviour(g.IntN(3))
 		}
-		if g.m.nodes[n].em == "ready" && g.chance(60) || g.chance(2) {
+		if g.m.node(n).em == "ready" && g.chance(60) || g.chance(2) {
 			c.Start = append(c.Start, catalogue.PlacementID(n))
 		}
 	}
@@ -240,14 +240,14 @@ func (g *generator) accept(fits func(mnode) bool) operation.Command {
 	if g.chance(3) {
 		c.To = operation.Trial
 	}
-	if n := g.m.nodes[c.Nodes[0]]; n.undo == "limited" && g.chance(80) {
+	if n := g.m.node(c.Nodes[0]); n.undo == "limited" && g.chance(80) {
 		c.To = operation.Limited
 	}
 	if c.To == operation.Limited {
 		c.Paths = []string{"/das"}
 	}
 	for _, n := range c.Nodes {
-		if b, ok := g.w.books[n]; ok && g.m.nodes[n].em == "handing_over" && !g.chance(5) {
+		if b, ok := g.w.books[n]; ok && g.m.node(n).em == "handing_over" && !g.chance(5) {
 			if b.State == operation.JournalDraining && (b.Open == 0 || g.chance(50)) {
 				b.State = operation.JournalClosed // a journal that closes although something is open must be caught
 			}
@@ -272,7 +272,7 @@ func (g *generator) reportClosed() operation.Command {
 		c.Proof = g.acks()
 	}
 	for _, p := range c.Placements {
-		if n := g.m.nodes[string(p)]; n.writer == "regular" && n.closing {
+		if n := g.m.node(string(p)); n.writer == "regular" && n.closing {
 			g.w.regularOpen[string(p)] = false
 		}
 	}
@@ -336,21 +336,19 @@ func (g *generator) subject() string {
 	if g.chance(1) {
 		return "mars"
 	}
-	return g.m.nodes[choose(g, g.m.order)].env
+	return g.m.node(choose(g, g.m.order)).env
 }
 
 // missing lists what has no clearance of all that nodes before the gate, and
 // flagged ones, lead to.
 func (g *generator) missing() (out []string) {
 	for _, n := range g.m.order {
-		if g.m.nodes[n].reg != "rebuilding" && !g.m.nodes[n].flagged {
+		if g.m.node(n).reg != "rebuilding" && !g.m.node(n).flagged {
 			continue
 		}
-		leads := map[string]bool{}
-		below(n, leads)
 		for _, x := range g.m.order {
-			if leads[x] && !g.m.clear(x, g.now) {
-				out = append(out, g.m.nodes[x].env)
+			if g.m.leads[n][x] && !g.m.clear(x, g.now) {
+				out = append(out, g.m.node(x).env)
 			}
 		}
 	}
@@ -363,7 +361,7 @@ func (g *generator) ripe() []string {
 	try := func(nodes ...string) {
 		v := verdict{}
 		for _, n := range nodes {
-			v.unless(g.m.nodes[n].reg == "rebuilding", 1)
+			v.unless(g.m.node(n).reg == "rebuilding", 1)
 		}
 		if len(v) == 0 {
 			g.m.gate(v, nodes, g.now)
@@ -402,8 +400,8 @@ func (g *generator) rotate() operation.Command {
 	subject := g.subject()
 	var stale []string
 	for _, n := range g.m.order {
-		if g.m.nodes[n].reg == "rebuilding" && !g.m.rotatedSince(n) {
-			stale = append(stale, g.m.nodes[n].env)
+		if g.m.node(n).reg == "rebuilding" && !g.m.rotatedSince(n) {
+			stale = append(stale, g.m.node(n).env)
 		}
 	}
 	if len(stale) > 0 && g.chance(85) {

@@ -2,7 +2,6 @@ package operation
 
 import (
 	"fmt"
-	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -131,7 +130,7 @@ func (c *checker) placement(p *Placement, door *DoorRow) {
 		return
 	}
 	row.Version = door.Version
-	if !reflect.DeepEqual(row, *door) {
+	if !row.equal(door) {
 		c.add(RuleOneWriter, "die Tür ist %s (Epoche %d), aus dem Zustand folgt %s (Epoche %d)", door.Answer, door.Epoch, row.Answer, row.Epoch)
 	}
 }

@@ -16,7 +16,9 @@ import (
 // package does must agree after every command.
 type model struct {
 	order      []string
-	nodes      map[string]mnode
+	number     map[string]int             // by name, never changed
+	leads      map[string]map[string]bool // what each node leads to, itself included; never changed
+	list       []*mnode                   // replaced, never changed, so that a copy shares them
 	version    int
 	clearances []mclear
 	rotations  []mrotation
@@ -120,17 +122,43 @@ var who = map[string]string{
 }
 
 func newModel() *model {
-	m := &model{nodes: map[string]mnode{}, named: map[string]int{}, back: map[string]int{}, gateways: map[string]mgateway{}}
+	m := &model{number: map[string]int{}, named: map[string]int{}, back: map[string]int{}, gateways: map[string]mgateway{}}
+	add := func(name string, n mnode) {
+		m.number[name] = len(m.order)
+		m.order, m.list = append(m.order, name), append(m.list, &n)
+	}
 	c := testCatalogue()
 	for _, p := range c.Placements {
-		m.order = append(m.order, string(p.ID))
-		m.nodes[string(p.ID)] = mnode{kasse: string(p.Kasse), env: string(p.Environment), service: string(p.Service)}
+		add(string(p.ID), mnode{kasse: string(p.Kasse), env: string(p.Environment), service: string(p.Service)})
 	}
 	for _, p := range c.Components {
-		m.order = append(m.order, string(p.ID))
-		m.nodes[string(p.ID)] = mnode{env: string(p.ID)}
+		add(string(p.ID), mnode{env: string(p.ID)})
+	}
+	m.leads = map[string]map[string]bool{}
+	for _, n := range m.order {
+		m.leads[n] = map[string]bool{}
+		below(n, m.leads[n])
 	}
 	return m
+}
+
+func (m *model) find(name string) (mnode, bool) {
+	i, ok := m.number[name]
+	if !ok {
+		return mnode{}, false
+	}
+	return *m.list[i], true
+}
+
+func (m *model) node(name string) mnode {
+	n, _ := m.find(name)
+	return n
+}
+
+func (m *model) set(name string, n mnode) {
+	if i, ok := m.number[name]; ok && *m.list[i] != n {
+		m.list[i] = &n
+	}
 }
 
 // verdict collects every rule that a command breaks; 0 stands for nonsense.
@@ -153,7 +181,7 @@ func (m *model) people(v verdict, kind string, by []access.Person, nodes []strin
 	}
 	kassen := map[string]bool{}
 	for _, n := range nodes {
-		if node, ok := m.nodes[n]; ok && node.kasse != "" {
+		if node, ok := m.find(n); ok && node.kasse != "" {
 			kassen[node.kasse] = true
 		}
 	}
@@ -189,7 +217,7 @@ func may(p access.Person, letters, kasse string) bool {
 // clear tells whether a node's environment or the component has a clearance that
 // counts: valid, and younger than any revocation about it.
 func (m *model) clear(node string, now time.Time) bool {
-	subject := m.nodes[node].env
+	subject := m.node(node).env
 	best, worst := 0, 0
 	for _, c := range m.clearances {
 		if c.revoked && slices.Contains(c.about, subject) {
@@ -217,7 +245,7 @@ func below(node string, seen map[string]bool) {
 
 // gate judges rule 1 for nodes that enter together.
 func (m *model) gate(v verdict, entering []string, now time.Time) {
-	up := func(n string) bool { return attached(m.nodes[n].reg) || slices.Contains(entering, n) }
+	up := func(n string) bool { return attached(m.node(n).reg) || slices.Contains(entering, n) }
 	var holds func(n string, on []string) bool
 	holds = func(n string, on []string) bool {
 		if slices.Contains(on, n) {
@@ -243,19 +271,17 @@ func (m *model) gate(v verdict, entering []string, now time.Time) {
 	for _, n := range entering {
 		v.unless(m.rotatedSince(n), 1)
 		v.unless(holds(n, nil), 1)
-		leads := map[string]bool{}
-		below(n, leads)
-		for x := range leads {
+		for x := range m.leads[n] {
 			if up(x) {
 				v.unless(m.clear(x, now), 1)
-				v.unless(!m.nodes[x].flagged || slices.Contains(entering, x), 7)
+				v.unless(!m.node(x).flagged || slices.Contains(entering, x), 7)
 			}
 		}
 	}
 }
 
 func (m *model) rotatedSince(node string) bool {
-	n := m.nodes[node]
+	n := m.node(node)
 	if n.down == 0 {
 		return true
 	}
@@ -271,10 +297,8 @@ func (m *model) rotatedSince(node string) bool {
 func (m *model) restsOn(subject string) map[string]bool {
 	out := map[string]bool{}
 	for _, n := range m.order {
-		leads := map[string]bool{}
-		below(n, leads)
-		for x := range leads {
-			if m.nodes[x].env == subject {
+		for x := range m.leads[n] {
+			if m.node(x).env == subject {
 				out[n] = true
 			}
 		}
@@ -348,12 +372,12 @@ func mentioned(c operation.Command) []string {
 // copied before one in them changes.
 func (m *model) clone() *model {
 	c := *m
-	c.nodes, c.named, c.back, c.gateways = maps.Clone(m.nodes), maps.Clone(m.named), maps.Clone(m.back), maps.Clone(m.gateways)
+	c.list, c.named, c.back, c.gateways = slices.Clone(m.list), maps.Clone(m.named), maps.Clone(m.back), maps.Clone(m.gateways)
 	return &c
 }
 
 func (m *model) equal(o *model) bool {
-	if !maps.Equal(m.nodes, o.nodes) || !maps.Equal(m.named, o.named) || !maps.Equal(m.back, o.back) || !maps.Equal(m.gateways, o.gateways) {
+	if !slices.EqualFunc(m.list, o.list, func(a, b *mnode) bool { return a == b || *a == *b }) || !maps.Equal(m.named, o.named) || !maps.Equal(m.back, o.back) || !maps.Equal(m.gateways, o.gateways) {
 		return false
 	}
 	same := slices.EqualFunc(m.clearances, o.clearances, func(a, b mclear) bool {
@@ -367,7 +391,7 @@ func (m *model) equal(o *model) bool {
 func (m *model) doors(before *model) bool {
 	changed := false
 	for _, name := range m.order {
-		n := m.nodes[name]
+		n := m.node(name)
 		if n.kasse == "" || n.reg == "" {
 			continue
 		}
@@ -383,11 +407,11 @@ func (m *model) doors(before *model) bool {
 		if strings.Contains(n.door, "test") {
 			n.door += " " + n.testers
 		}
-		if old := before.nodes[name]; old.door != n.door || old.doorEpoch != n.doorEpoch {
+		if old := before.node(name); old.door != n.door || old.doorEpoch != n.doorEpoch {
 			n.doorVersion = m.version
 			changed = true
 		}
-		m.nodes[name] = n
+		m.set(name, n)
 	}
 	return changed
 }

@@ -164,13 +164,13 @@ func (m *model) all(v verdict, nodes []string, fn func(name string, n *mnode)) {
 	v.unless(len(nodes) > 0, 5)
 	done := map[string]bool{}
 	for _, name := range nodes {
-		n, ok := m.nodes[name]
+		n, ok := m.find(name)
 		if done[name] || !v.unless(ok && n.reg != "", 6) {
 			continue
 		}
 		done[name] = true
 		fn(name, &n)
-		m.nodes[name] = n
+		m.set(name, n)
 	}
 }
 
@@ -186,7 +186,7 @@ func (m *model) known(v verdict, subjects []string) {
 	v.unless(len(subjects) > 0, 5)
 	for _, s := range subjects {
 		found := false
-		for _, n := range m.nodes {
+		for _, n := range m.list {
 			found = found || n.env == s
 		}
 		v.unless(found, 6)
@@ -295,7 +295,7 @@ func (m *model) orderCut(v verdict, c *operation.OrderCut, a operation.Act) {
 func (m *model) confirmCut(v verdict, c *operation.ConfirmCut, a operation.Act) {
 	found := false
 	for _, name := range m.order {
-		n := m.nodes[name]
+		n := m.node(name)
 		if n.cut.measure != c.Measure || n.cut.confirmBy.IsZero() {
 			continue
 		}
@@ -314,7 +314,7 @@ func (m *model) confirmCut(v verdict, c *operation.ConfirmCut, a operation.Act) 
 			n.starting = "ordered"
 			m.mayBegin(&n)
 		}
-		m.nodes[name] = n
+		m.set(name, n)
 	}
 	v.unless(found, 5)
 }
@@ -516,7 +516,7 @@ func (m *model) revoke(v verdict, c *operation.RevokeClearance, a operation.Act)
 	for _, subject := range m.clearances[i].about {
 		m.named[subject] = m.version
 		for name := range m.restsOn(subject) {
-			n := m.nodes[name]
+			n := m.node(name)
 			switch n.reg {
 			case "running", "limited", "trial":
 				if !n.flagged {
@@ -529,14 +529,14 @@ func (m *model) revoke(v verdict, c *operation.RevokeClearance, a operation.Act)
 			case "failed":
 				n.gateOnly = true
 			}
-			m.nodes[name] = n
+			m.set(name, n)
 		}
 	}
 }
 
 func (m *model) adopt(v verdict, c *operation.Adopt, a operation.Act) {
 	for _, name := range m.order {
-		n := m.nodes[name]
+		n := m.node(name)
 		if n.reg != "" {
 			continue
 		}
@@ -550,19 +550,20 @@ func (m *model) adopt(v verdict, c *operation.Adopt, a operation.Act) {
 			n.em, n.writer, n.epoch = "none", "regular", 1
 			n.behaviour = map[string]string{"eau": "buffer", "app": "notice"}[n.service]
 		}
-		m.nodes[name] = n
+		m.set(name, n)
 	}
 }
 
 func (m *model) tick(now time.Time) {
-	for name, n := range m.nodes {
+	for _, name := range m.order {
+		n := m.node(name)
 		if n.flagged && !now.Before(n.flagBy) {
 			n.flagTold = true
 		}
 		if n.cut.set && !n.cut.confirmBy.IsZero() && !now.Before(n.cut.confirmBy) {
 			n.cut.told = true
 		}
-		m.nodes[name] = n
+		m.set(name, n)
 	}
 	m.clearances = slices.Clone(m.clearances)
 	for i, c := range m.clearances {

@@ -1,6 +1,7 @@
 package operation
 
 import (
+	"slices"
 	"time"
 
 	"leitstand/catalogue"
@@ -169,6 +170,11 @@ type DoorRow struct {
 	People  []string `json:"people,omitempty"` // of Testers
 	Epoch   int64    `json:"epoch"`            // of the right to write
 	Version int64    `json:"version"`
+}
+
+func (d *DoorRow) equal(o *DoorRow) bool {
+	return d.Placement == o.Placement && d.Answer == o.Answer && d.Epoch == o.Epoch && d.Version == o.Version &&
+		slices.Equal(d.Paths, o.Paths) && slices.Equal(d.People, o.People)
 }
 
 // Trail is what undoing a cut must ask of an environment or component.

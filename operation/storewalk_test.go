@@ -76,7 +76,7 @@ type storeWalk struct {
 func newStoreWalk(t *testing.T, p db.Place, seed uint64) *storeWalk {
 	t.Helper()
 	m := newModel()
-	w := &walk{g: newGenerator(seed, m), m: m, stats: newStats()}
+	w := &walk{g: newGenerator(seed, m), m: m, stats: newStats(), looked: map[string]looked{}}
 	for _, n := range m.order {
 		w.g.w.regularOpen[n] = true
 	}
