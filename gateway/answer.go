@@ -18,7 +18,7 @@ type words struct {
 }
 
 // notice tells that the service is off for now.
-func (g *Gateway) notice(w http.ResponseWriter, r *http.Request, d Door) {
+func (g *Gateway) notice(w http.ResponseWriter, r *http.Request, d *Door) {
 	w.Header().Set("Retry-After", retryAfter)
 	text := "Der Dienst „" + d.Service + "“ der " + d.Kasse + " ist zurzeit vom Netz. Das liegt nicht an Ihnen; Ihre Daten sind davon nicht verändert."
 	if d.Advice != "" {
@@ -30,9 +30,18 @@ func (g *Gateway) notice(w http.ResponseWriter, r *http.Request, d Door) {
 	})
 }
 
+// busy tells that a limited door lets no more through just now.
+func (g *Gateway) busy(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Retry-After", "5")
+	g.say(w, r, http.StatusServiceUnavailable, words{
+		title: "Gerade sind zu viele Menschen auf einmal hier", text: "Der Dienst läuft eingeschränkt. Bitte versuchen Sie es in einigen Sekunden noch einmal.",
+		english: "The service runs with limited capacity. Please try again in a few seconds.",
+	})
+}
+
 // keep stores a request and answers 202 with its number, or 503 when it could
 // not be stored. There is nothing to store of a request that only reads.
-func (g *Gateway) keep(w http.ResponseWriter, r *http.Request, d Door) {
+func (g *Gateway) keep(w http.ResponseWriter, r *http.Request, d *Door) {
 	if reads(r) || g.Keeper == nil {
 		g.notice(w, r, d)
 		return
@@ -48,7 +57,14 @@ func (g *Gateway) keep(w http.ResponseWriter, r *http.Request, d Door) {
 	if err != nil {
 		return // the client broke off: nothing was acknowledged
 	}
-	receipt, err := g.Keeper.Keep(r.Context(), d, r, body)
+	receipt, err := g.Keeper.Keep(r.Context(), *d, r, body)
+	if errors.Is(err, ErrKeyReused) {
+		g.say(w, r, http.StatusUnprocessableEntity, words{
+			title: "Dieser Schlüssel ist vergeben", text: "Unter demselben Idempotency-Key haben wir schon eine andere Sendung angenommen.",
+			english: "The idempotency key was used for another request.",
+		})
+		return
+	}
 	if err != nil {
 		if g.Log != nil {
 			g.Log.Error("request could not be kept", slog.String("placement", string(d.Placement)), slog.Any("error", err))

@@ -2,13 +2,10 @@ package gateway
 
 import (
 	"context"
-	"errors"
 	"log/slog"
-	"net"
 	"net/http"
-	"net/http/httputil"
-	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -49,35 +46,30 @@ type liveTable struct {
 	passages []*passage // as Doors
 }
 
-// passage counts the requests that started under one version of one door.
-type passage struct {
-	placement catalogue.PlacementID
-	version   int64
-	under     atomic.Int64
-}
-
 // Set makes a table the one that new requests obey. Requests under way end on
 // the side they started on.
 func (g *Gateway) Set(t *Table) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	next := &liveTable{Table: t, passages: make([]*passage, len(t.Doors))}
-	before := map[string]*passage{}
+	before := map[routeKey]*passage{}
 	if was := g.live.Load(); was != nil {
-		for i, d := range was.Doors {
-			before[d.Host+d.Prefix] = was.passages[i]
+		for i := range was.Doors {
+			before[was.Doors[i].key()] = was.passages[i]
 		}
 	}
-	for i, d := range t.Doors {
-		p, same := before[d.Host+d.Prefix]
+	for i := range t.Doors {
+		d := &t.Doors[i]
+		p, same := before[d.key()]
 		if !same || p.version != d.Row.Version || p.placement != d.Placement {
 			p = &passage{placement: d.Placement, version: d.Row.Version}
 		} else {
-			delete(before, d.Host+d.Prefix)
+			delete(before, d.key())
 		}
 		next.passages[i] = p
 	}
 	for _, p := range before {
+		p.since = time.Now()
 		g.old = append(g.old, p)
 	}
 	g.live.Store(next)
@@ -109,27 +101,61 @@ func (g *Gateway) Obeyed() map[catalogue.PlacementID]int64 {
 // enter counts a request in under the door that it belongs to. A request that
 // was counted under a table that is no longer live goes back and looks again:
 // otherwise Obeyed could miss it.
-func (g *Gateway) enter(r *http.Request) (Door, *passage, bool) {
+func (g *Gateway) enter(r *http.Request) (*Door, *passage, bool) {
 	for {
 		live := g.live.Load()
 		if live == nil {
-			return Door{}, nil, false
+			return nil, nil, false
 		}
-		i := live.find(r.Host, r.URL.Path)
+		i := live.find(r)
 		if i < 0 {
-			return Door{}, nil, false
+			return nil, nil, false
 		}
 		p := live.passages[i]
 		p.under.Add(1)
 		if g.live.Load() == live {
-			return live.Doors[i], p, true
+			return &live.Doors[i], p, true
 		}
 		p.under.Add(-1)
 	}
 }
 
+// enterFor is enter for a request that was kept: it passes where a new one like
+// it would be forwarded. ok is false, and nothing counted, where it would not.
+func (g *Gateway) enterFor(id catalogue.PlacementID, head keptHead, path string) (d *Door, p *passage, ok bool) {
+	for {
+		live := g.live.Load()
+		if live == nil {
+			return nil, nil, false
+		}
+		i := slices.IndexFunc(live.Doors, func(d Door) bool { return d.Placement == id })
+		if i < 0 {
+			return nil, nil, false
+		}
+		d, p = &live.Doors[i], live.passages[i]
+		p.under.Add(1)
+		if g.live.Load() != live {
+			p.under.Add(-1)
+			continue
+		}
+		if d.Row.Mode == operation.ModeRegular || d.Row.Mode == operation.ModeLimited && d.allows(path, "") ||
+			d.Row.Mode == operation.ModeReadOnly && head.Method == http.MethodGet {
+			return d, p, true
+		}
+		p.under.Add(-1)
+		return nil, nil, false
+	}
+}
+
 // ServeHTTP does what the door of the request asks for.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if twisted(r.URL.Path) {
+		g.say(w, r, http.StatusBadRequest, words{
+			title: "Diese Adresse ist nicht eindeutig", text: "Bitte verwenden Sie die Adresse ohne Punkte als Wegstücke.",
+			english: "The address contains dot segments.",
+		})
+		return
+	}
 	d, p, ok := g.enter(r)
 	if !ok {
 		g.say(w, r, http.StatusNotFound, words{
@@ -139,25 +165,33 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer p.under.Add(-1)
-	w.Header().Set("X-Leitstand-Door", d.Row.Mode.String())
+	w.Header()["X-Leitstand-Door"] = modeHeader(d.Row.Mode)
+	if (d.Row.Testers || d.Row.Marked && r.Header.Get("X-Leitstand-Test") != "") && g.live.Load().tester(r, &d.Row) {
+		g.forward(w, r, d, p)
+		return
+	}
 	switch d.Row.Mode {
 	case operation.ModeRegular:
-		g.forward(w, r, d)
+		g.forward(w, r, d, p)
 	case operation.ModeLimited:
-		if slices.ContainsFunc(d.Row.Paths, func(path string) bool { return under(r.URL.Path, path) }) {
-			g.forward(w, r, d)
+		if !d.allows(r.URL.Path, r.URL.RawPath) {
+			g.notice(w, r, d)
 			return
 		}
-		g.notice(w, r, d)
+		if !p.pass(d.Rate) {
+			g.busy(w, r)
+			return
+		}
+		g.forward(w, r, d, p)
 	case operation.ModeReadOnly:
 		if reads(r) {
-			g.forward(w, r, d)
+			g.forward(w, r, d, p)
 			return
 		}
 		g.notice(w, r, d)
 	case operation.ModeEmergency:
 		if h := g.Emergency[service(d.Placement)]; h != nil {
-			h.ServeHTTP(w, r)
+			g.emergency(w, r, d, h)
 			return
 		}
 		g.keep(w, r, d)
@@ -168,9 +202,62 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// emergency hands a request to the emergency path, which must refuse it when the
+// epoch is no longer the current one.
+func (g *Gateway) emergency(w http.ResponseWriter, r *http.Request, d *Door, h http.Handler) {
+	dropOurs(r.Header)
+	r.Header.Set(EpochHeader, strconv.FormatInt(d.Row.Epoch, 10))
+	r.Header.Set(PlacementHeader, string(d.Placement))
+	h.ServeHTTP(w, r)
+}
+
+// The headers that gateways set on requests, and take away from clients.
+const (
+	EpochHeader     = "X-Leitstand-Epoch"     // of the right to write that the door stands for
+	PlacementHeader = "X-Leitstand-Placement" // whose door it is
+)
+
+// dropOurs takes away what only a gateway may say.
+func dropOurs(h http.Header) {
+	for name := range h {
+		if strings.HasPrefix(name, "X-Leitstand-") {
+			delete(h, name)
+		}
+	}
+}
+
+// modeHeader avoids making the header value for each request.
+func modeHeader(m operation.Mode) []string {
+	switch m {
+	case operation.ModeRegular:
+		return []string{"regular"}
+	case operation.ModeLimited, operation.ModeReadOnly, operation.ModeBuffer, operation.ModeNotice, operation.ModeRefuse, operation.ModeEmergency:
+	}
+	return []string{m.String()}
+}
+
 func service(p catalogue.PlacementID) catalogue.ServiceID {
 	_, svc, _, _ := p.Split()
 	return svc
+}
+
+// twisted reports whether a path means another one than it says: behind us,
+// somebody may resolve it to a path that the door does not let through.
+func twisted(path string) bool {
+	if !strings.Contains(path, "/.") && !strings.Contains(path, "\\") {
+		return false
+	}
+	return strings.Contains(path, "\\") || strings.Contains(path, "/../") || strings.Contains(path, "/./") ||
+		strings.HasSuffix(path, "/..") || strings.HasSuffix(path, "/.")
+}
+
+// allows reports whether a limited door lets a path through. A path that was
+// written in an unusual way is not one of the named ones.
+func (d *Door) allows(path, raw string) bool {
+	if raw != "" || strings.Contains(path, "//") {
+		return false
+	}
+	return slices.ContainsFunc(d.Row.Paths, func(p string) bool { return under(path, p) })
 }
 
 func under(path, prefix string) bool {
@@ -178,68 +265,3 @@ func under(path, prefix string) bool {
 }
 
 func reads(r *http.Request) bool { return r.Method == http.MethodGet || r.Method == http.MethodHead }
-
-// forward hands the request to the regular system.
-func (g *Gateway) forward(w http.ResponseWriter, r *http.Request, d Door) {
-	if v, ok := g.proxy.Load(d.Upstream); ok {
-		if rp, ok := v.(*httputil.ReverseProxy); ok {
-			rp.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), doorKey{}, d)))
-			return
-		}
-	}
-	target, err := url.Parse(d.Upstream)
-	if err != nil {
-		g.notice(w, r, d) // check refused such a table; nobody guesses
-		return
-	}
-	v, _ := g.proxy.LoadOrStore(d.Upstream, g.newProxy(target))
-	if rp, ok := v.(*httputil.ReverseProxy); ok {
-		rp.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), doorKey{}, d)))
-	}
-}
-
-// doorKey carries the door of a request to the proxy's error handler.
-type doorKey struct{}
-
-func (g *Gateway) newProxy(target *url.URL) *httputil.ReverseProxy {
-	return &httputil.ReverseProxy{
-		Rewrite: func(pr *httputil.ProxyRequest) {
-			pr.SetURL(target)
-			pr.Out.Host = pr.In.Host
-			pr.SetXForwarded() // what the client claimed is dropped by Rewrite
-		},
-		Transport: &http.Transport{
-			DialContext:           (&net.Dialer{Timeout: 5 * time.Second}).DialContext,
-			MaxIdleConnsPerHost:   1024,
-			IdleConnTimeout:       90 * time.Second,
-			ResponseHeaderTimeout: 60 * time.Second,
-		},
-		BufferPool: &bufferPool{},
-		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
-			if errors.Is(err, context.Canceled) {
-				return // the client is gone
-			}
-			d, _ := r.Context().Value(doorKey{}).(Door)
-			if g.Log != nil {
-				g.Log.Warn("regular system does not answer", slog.String("placement", string(d.Placement)), slog.Any("error", err))
-			}
-			g.notice(w, r, d)
-		},
-	}
-}
-
-// bufferPool spares the garbage collector the copy buffers.
-type bufferPool struct{ pool sync.Pool }
-
-const bufferSize = 32 << 10
-
-// Get takes a buffer.
-func (b *bufferPool) Get() []byte {
-	if p, ok := b.pool.Get().(*[]byte); ok {
-		return *p
-	}
-	return make([]byte, bufferSize)
-}
-
-// Put gives a buffer back.
-func (b *bufferPool) Put(p []byte) { b.pool.Put(&p) }

@@ -2,12 +2,15 @@ package gateway
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
+	"crypto/subtle"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -27,6 +30,24 @@ type Route struct {
 	Service   string                `json:"service"` // name, for people
 	Advice    string                `json:"advice"`  // what to do meanwhile
 	Upstream  string                `json:"upstream"`
+	// What a request must carry besides host and path, where several share them.
+	IK   string `json:"ik,omitempty"`   // header X-Kasse-IK
+	Cert string `json:"cert,omitempty"` // SHA-256 of the client's certificate, hexadecimal
+	// Rate is how many requests a second a limited door lets through; 0: any number.
+	Rate float64 `json:"rate,omitempty"`
+}
+
+// routeKey tells routes apart.
+type routeKey struct{ host, prefix, ik, cert string }
+
+func (r *Route) key() routeKey { return routeKey{r.Host, r.Prefix, r.IK, r.Cert} }
+
+// Tester may reach the regular system while it is in trial. One of token and
+// certificate is enough.
+type Tester struct {
+	Person string `json:"person"`
+	Token  string `json:"token,omitempty"` // SHA-256 of the token in X-Leitstand-Tester, hexadecimal
+	Cert   string `json:"cert,omitempty"`  // SHA-256 of the client's certificate, hexadecimal
 }
 
 // Door is a route with what its door does now.
@@ -37,8 +58,12 @@ type Door struct {
 
 // Table is all doors at one moment. It is never changed once a gateway has it.
 type Table struct {
-	Version int64  `json:"version"` // newest version of the doors in it
-	Doors   []Door `json:"doors"`
+	Version int64    `json:"version"` // newest version of the doors in it
+	Doors   []Door   `json:"doors"`
+	Testers []Tester `json:"testers,omitempty"`
+	// Keys are the public keys of Kassen, with which a gateway seals what it
+	// keeps. They make it independent of the room's database.
+	Keys map[catalogue.KasseID][]byte `json:"keys,omitempty"`
 }
 
 // NewTable joins routes with the doors of a room. A route without a door is an
@@ -66,13 +91,13 @@ func (t *Table) check() error {
 		if c := strings.Compare(a.Host, b.Host); c != 0 {
 			return c
 		}
-		return len(b.Prefix) - len(a.Prefix)
+		return cmp.Or(len(b.Prefix)-len(a.Prefix), b.conditions()-a.conditions(), strings.Compare(a.IK+a.Cert, b.IK+b.Cert))
 	})
 	for i, d := range t.Doors {
 		if d.Host == "" || d.Host != strings.ToLower(d.Host) || !strings.HasPrefix(d.Prefix, "/") {
 			return fmt.Errorf("route %q%q: want a host in lower case and a path prefix beginning with /", d.Host, d.Prefix)
 		}
-		if i > 0 && t.Doors[i-1].Host == d.Host && t.Doors[i-1].Prefix == d.Prefix {
+		if i > 0 && t.Doors[i-1].key() == d.key() {
 			return fmt.Errorf("route %s%s stands in the table twice", d.Host, d.Prefix)
 		}
 		if d.Placement != d.Row.Placement {
@@ -88,20 +113,77 @@ func (t *Table) check() error {
 	return nil
 }
 
-// find is the door of a request; the host may carry a port.
-func (t *Table) find(host, path string) int {
-	if h, _, err := net.SplitHostPort(host); err == nil {
-		host = h
-	}
-	host = strings.ToLower(strings.TrimSuffix(host, "."))
-	from, _ := slices.BinarySearchFunc(t.Doors, host, func(d Door, h string) int { return strings.Compare(d.Host, h) })
-	for i := from; i < len(t.Doors) && t.Doors[i].Host == host; i++ {
-		p := t.Doors[i].Prefix
-		if path == p || strings.HasPrefix(path, p) && (strings.HasSuffix(p, "/") || path[len(p)] == '/') {
-			return i
+func (r *Route) conditions() int {
+	n := 0
+	for _, c := range [...]string{r.IK, r.Cert} {
+		if c != "" {
+			n++
 		}
 	}
+	return n
+}
+
+// find is the door of a request, -1 if there is none: longest prefix first, then
+// the one with the most conditions. The host may carry a port.
+func (t *Table) find(r *http.Request) int {
+	host := plainHost(r.Host)
+	path := r.URL.Path
+	from, _ := slices.BinarySearchFunc(t.Doors, host, func(d Door, h string) int { return strings.Compare(d.Host, h) })
+	cert := ""
+	for i := from; i < len(t.Doors) && t.Doors[i].Host == host; i++ {
+		d := &t.Doors[i]
+		p := d.Prefix
+		if path != p && (!strings.HasPrefix(path, p) || !strings.HasSuffix(p, "/") && path[len(p)] != '/') {
+			continue
+		}
+		if d.IK != "" && r.Header.Get("X-Kasse-Ik") != d.IK {
+			continue
+		}
+		if d.Cert != "" {
+			if cert == "" {
+				cert = fingerprint(r)
+			}
+			if cert != d.Cert {
+				continue
+			}
+		}
+		return i
+	}
 	return -1
+}
+
+// plainHost is a host without port and final dot, in lower case.
+func plainHost(host string) string {
+	if strings.IndexByte(host, ':') >= 0 {
+		if h, _, err := net.SplitHostPort(host); err == nil {
+			host = h
+		}
+	}
+	return strings.ToLower(strings.TrimSuffix(host, "."))
+}
+
+// fingerprint is the SHA-256 of the certificate that the client proved to have,
+// "-" without one.
+func fingerprint(r *http.Request) string {
+	if r.TLS == nil || len(r.TLS.PeerCertificates) == 0 {
+		return "-"
+	}
+	sum := sha256.Sum256(r.TLS.PeerCertificates[0].Raw)
+	return hex.EncodeToString(sum[:])
+}
+
+// tester reports whether a request comes from one of the people that a door
+// names. All testers are compared, in constant time each.
+func (t *Table) tester(r *http.Request, d *operation.DoorRow) bool {
+	sum := sha256.Sum256([]byte(r.Header.Get("X-Leitstand-Tester")))
+	token, cert := []byte(hex.EncodeToString(sum[:])), []byte(fingerprint(r))
+	found := 0
+	for _, x := range t.Testers {
+		if slices.Contains(d.People, x.Person) {
+			found |= subtle.ConstantTimeCompare(token, []byte(x.Token)) | subtle.ConstantTimeCompare(cert, []byte(x.Cert))
+		}
+	}
+	return found == 1
 }
 
 // ErrDamaged says that a table file is not what was written.

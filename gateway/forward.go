@@ -1,0 +1,85 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// forward hands the request to the regular system.
+func (g *Gateway) forward(w http.ResponseWriter, r *http.Request, d *Door, p *passage) {
+	ctx, t := p.travel(r, d)
+	defer t.end()
+	v, ok := g.proxy.Load(d.Upstream)
+	if !ok {
+		target, err := url.Parse(d.Upstream)
+		if err != nil {
+			g.notice(w, r, d) // check refused such a table; nobody guesses
+			return
+		}
+		v, _ = g.proxy.LoadOrStore(d.Upstream, g.newProxy(target))
+	}
+	if rp, ok := v.(*httputil.ReverseProxy); ok {
+		rp.ServeHTTP(w, r.WithContext(context.WithValue(ctx, doorKey{}, d)))
+	}
+}
+
+// doorKey carries the door of a request to the proxy's error handler.
+type doorKey struct{}
+
+func (g *Gateway) newProxy(target *url.URL) *httputil.ReverseProxy {
+	return &httputil.ReverseProxy{
+		Rewrite: func(pr *httputil.ProxyRequest) {
+			pr.SetURL(target)
+			pr.Out.Host = pr.In.Host
+			pr.SetXForwarded() // what the client claimed is dropped by Rewrite
+			dropOurs(pr.Out.Header)
+			if d, ok := pr.In.Context().Value(doorKey{}).(*Door); ok {
+				pr.Out.Header.Set(EpochHeader, strconv.FormatInt(d.Row.Epoch, 10))
+			}
+		},
+		Transport: &http.Transport{
+			DialContext:           (&net.Dialer{Timeout: 5 * time.Second}).DialContext,
+			MaxIdleConnsPerHost:   1024,
+			IdleConnTimeout:       90 * time.Second,
+			ResponseHeaderTimeout: 60 * time.Second,
+		},
+		BufferPool: &bufferPool{},
+		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
+			if errors.Is(err, context.Canceled) {
+				return // the client is gone
+			}
+			d, ok := r.Context().Value(doorKey{}).(*Door)
+			if !ok {
+				d = &Door{}
+			}
+			if g.Log != nil {
+				g.Log.Warn("regular system does not answer", slog.String("placement", string(d.Placement)), slog.Any("error", err))
+			}
+			g.notice(w, r, d)
+		},
+	}
+}
+
+// bufferPool spares the garbage collector the copy buffers.
+type bufferPool struct{ pool sync.Pool }
+
+const bufferSize = 32 << 10
+
+// Get takes a buffer.
+func (b *bufferPool) Get() []byte {
+	if p, ok := b.pool.Get().(*[]byte); ok {
+		return *p
+	}
+	return make([]byte, bufferSize)
+}
+
+// Put gives a buffer back.
+func (b *bufferPool) Put(p []byte) { b.pool.Put(&p) }
