@@ -51,6 +51,7 @@ type Hook func(ctx context.Context, tx *Tx) error
 // DB is one open store.
 type DB struct {
 	name   string
+	file   string // of SQLite; empty on PostgreSQL
 	engine engine
 	write  *sql.DB // one connection on SQLite, owned by the writer goroutine
 	read   *sql.DB

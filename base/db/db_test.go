@@ -190,3 +190,23 @@ func BenchmarkDurableWrite(b *testing.B) {
 		})
 	}
 }
+
+func TestACopyHoldsWhatWasCommittedAndIsAStoreOfItsOwn(t *testing.T) {
+	d := open(t, db.InDir(t.TempDir()), notes)
+	if err := insert(d, t.Context(), "a", 1); err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	if err := d.CopyTo(t.Context(), dir+"/room.db"); err != nil {
+		t.Fatal(err)
+	}
+	if err := insert(d, t.Context(), "b", 2); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.CopyTo(t.Context(), dir+"/room.db"); err == nil {
+		t.Error("a copy was written over an older one")
+	}
+	if got := count(t, open(t, db.InDir(dir), notes)); got != 1 {
+		t.Errorf("%d rows in the copy, want 1", got)
+	}
+}

@@ -83,7 +83,7 @@ func (d *DB) openSQLite(ctx context.Context, file string) error {
 		return err
 	}
 	var err error
-	d.engine = sqliteEngine{}
+	d.engine, d.file = sqliteEngine{}, file
 	if d.write, err = sql.Open("sqlite", sqliteDSN(file, "immediate")); err != nil {
 		return err
 	}
