@@ -490,3 +490,35 @@ func dump(records []ledger.Record) string {
 	}
 	return b.String()
 }
+
+func TestErasingNeedsReconciliationAndIsProven(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, where db.Place) {
+		ctx := t.Context()
+		j := newRoom(t, where).journal(t)
+		acceptMany(t, j, 3)
+		late := t0.Add(time.Hour)
+		if n, err := j.Erase(ctx, late, late, actor, "Frist"); n != 0 || err != nil {
+			t.Errorf("erased %d before the handover, %v", n, err)
+		}
+		reg := newRegular(t)
+		h := reg.handover(j)
+		drain(t, h)
+		if n, err := j.Erase(ctx, late, late, actor, "Frist"); n != 0 || err != nil {
+			t.Errorf("erased %d before reconciliation, %v", n, err)
+		}
+		_, err := h.Reconcile(ctx, t0, actor)
+		must(t, err)
+		if n, err := j.Erase(ctx, t0, late, actor, "Frist"); n != 0 || err != nil {
+			t.Errorf("erased %d before the time, %v", n, err)
+		}
+		if n, err := j.Erase(ctx, late, late, actor, "Frist"); n != 3 || err != nil {
+			t.Errorf("erased %d, %v", n, err)
+		}
+		it, err := j.Item(ctx, 1)
+		must(t, err)
+		if _, err := j.Body(ctx, it); !errors.Is(err, emergency.ErrErased) {
+			t.Errorf("body after erasing: %v", err)
+		}
+		verify(t, j)
+	})
+}

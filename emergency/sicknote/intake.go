@@ -192,3 +192,16 @@ func (in *Intake) parallel(n int, fn func(i int)) {
 	}
 	wg.Wait()
 }
+
+// keysOf are the keys of a Kasse's first mailbox; nil behind a Clientmodul.
+func (in *Intake) keysOf(k catalogue.KasseID) kimmail.Decrypter {
+	for _, b := range in.boxes {
+		if b.Kasse == k {
+			return b.Keys
+		}
+	}
+	return nil
+}
+
+// MaxMail is the size up to which a mail is taken.
+func (in *Intake) MaxMail() int64 { return in.config.MaxMail }

@@ -154,6 +154,8 @@ func (p policy) judge(h hashed, k *known) verdict {
 		v.class, v.reason, v.code = ClassHeld, r.problem, r.code
 	case r.kind == DocStorno:
 		p.storno(h, k, &v)
+	case r.kind == DocPaper:
+		v.class = ClassAccepted
 	case r.kind == DocNote:
 		v.class, v.releases = ClassAccepted, k.waiting[h.doc]
 	default:

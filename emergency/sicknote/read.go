@@ -17,6 +17,7 @@ type DocKind string
 const (
 	DocNote   DocKind = "eau"
 	DocStorno DocKind = "storno"
+	DocPaper  DocKind = "paper" // a print for the Kasse, scanned or typed in
 	DocOther  DocKind = "other"
 )
 

@@ -183,7 +183,7 @@ func (s *settlement) touch(m *mailRow) {
 
 // leave keeps what employers may know of a sick note.
 func (s *settlement) leave(h hashed, v verdict) {
-	if h.reading.kind != DocNote || h.person == "" || !isDate(h.reading.leave.until) {
+	if h.reading.kind != DocNote && h.reading.kind != DocPaper || h.person == "" || !isDate(h.reading.leave.until) {
 		return
 	}
 	state := leaveValid
@@ -243,6 +243,8 @@ func (s *settlement) change(h hashed, v verdict, person string) emergency.Change
 		kind = emergency.KindSickNote
 	case DocStorno:
 		kind = emergency.KindStorno
+	case DocPaper:
+		kind = emergency.KindPaper
 	case DocOther:
 	}
 	owner := s.in.config.Owner(s.mb.Kasse)

@@ -1,0 +1,67 @@
+package sicknote
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Probe is what a first look into a mailbox finds.
+type Probe struct {
+	Mailbox    string `json:"mailbox"`
+	Mails      int    `json:"mails"`
+	Bytes      int64  `json:"bytes"` // as the server says
+	TooLarge   int    `json:"too_large"`
+	UIDL       bool   `json:"uidl"`
+	Pipelining bool   `json:"pipelining"`
+	Readable   int    `json:"readable"` // of up to three mails that were fetched and opened
+	Tried      int    `json:"tried"`
+	Problem    string `json:"problem,omitempty"` // of the first that could not be read
+}
+
+// Probe tries a mailbox without storing or deleting anything, whatever its door
+// says: log-in, listing, and reading of up to three mails.
+func (in *Intake) Probe(ctx context.Context, address string, now time.Time) (Probe, error) {
+	out := Probe{Mailbox: address}
+	at := slices.IndexFunc(in.boxes, func(b *box) bool { return b.Address == address })
+	if at < 0 {
+		return out, fmt.Errorf("mailbox %q: %w", address, ErrNoMailbox)
+	}
+	mb := in.boxes[at].Mailbox
+	p, err := dialPOP(ctx, in.pop(mb))
+	if err != nil {
+		return out, err
+	}
+	defer p.abandon() // no QUIT: the server deletes nothing
+	mails, err := p.list()
+	if err != nil {
+		return out, err
+	}
+	out.Mails, out.Pipelining = len(mails), p.pipes
+	out.UIDL = len(mails) > 0
+	var try []listed
+	for _, m := range mails {
+		out.Bytes += m.size
+		out.UIDL = out.UIDL && m.uidl != ""
+		switch {
+		case m.size > in.config.MaxMail:
+			out.TooLarge++
+		case len(try) < 3:
+			try = append(try, m)
+		}
+	}
+	err = p.retrieve(try, func(_ listed, raw []byte, err error) {
+		if err != nil {
+			return
+		}
+		out.Tried++
+		r := in.reader.read(raw, mb.Keys, now)
+		if r.problem == "" {
+			out.Readable++
+		} else if out.Problem == "" {
+			out.Problem = r.problem
+		}
+	})
+	return out, err
+}
