@@ -322,7 +322,7 @@ func (c *compiler) index(g *group, conds []*flat) {
 	for n, f := range conds {
 		c.countSights(f, int32(n+1)) //nolint:gosec // far below 2^31 rules
 	}
-	idx := newIndexBuilder(c)
+	idx := newIndexBuilder(c, g)
 	for n, f := range conds {
 		w, ok := c.witnessOf(f)
 		if !ok {
@@ -333,7 +333,7 @@ func (c *compiler) index(g *group, conds []*flat) {
 			idx.add(s, int32(n)) //nolint:gosec // as above
 		}
 	}
-	g.index = idx.build()
+	g.scan = idx.scan.build()
 }
 
 // countSights notes which sights a rule asks for.

@@ -6,6 +6,8 @@ type group struct {
 	rules  []bound
 	always []int32 // rules that show no witness
 	index  []fieldIndex
+	scan   *scanner  // over all values of the event
+	lists  [][]int32 // rules by list number; 0 is empty
 	fields []renaming
 	code   []instr
 	tests  []test // shared with other groups
@@ -20,75 +22,66 @@ type bound struct {
 // renaming gives a field another name in a group.
 type renaming struct{ name, from int32 }
 
-// fieldIndex sees the witnesses in one field; field 0 means all values.
+// fieldIndex sees the witnesses of one field that are not literals to be scanned for.
 type fieldIndex struct {
 	field   int32
 	numbers bool // exact holds numbers, which also equal hexadecimal values
 	exact   map[string]int32
-	scan    *scanner
-	present int32     // rules that are candidates as soon as the field is there
-	high    int32     // rules that are candidates when the value is not only ASCII
-	lists   [][]int32 // rules by list number; 0 is empty
+	present int32 // list of rules that are candidates as soon as the field is there
+	high    int32 // and when a value is not only ASCII
 }
 
 // indexBuilder collects the sights of a group.
 type indexBuilder struct {
-	c      *compiler
-	order  []int32
-	fields map[int32]*fieldBuild
+	g     *group
+	scan  *scanBuilder
+	byLit map[sight]int32
+	field map[int32]int // position in g.index
 }
 
-type fieldBuild struct {
-	idx    fieldIndex
-	byLit  map[sight]int32
-	scan   *scanBuilder
-	number bool
-}
-
-func newIndexBuilder(c *compiler) *indexBuilder {
-	return &indexBuilder{c: c, fields: map[int32]*fieldBuild{}}
+func newIndexBuilder(c *compiler, g *group) *indexBuilder {
+	g.lists = make([][]int32, 1)
+	return &indexBuilder{g: g, scan: newScanBuilder(c.grams), byLit: map[sight]int32{}, field: map[int32]int{}}
 }
 
 // add makes a rule a candidate where the sight holds.
 func (b *indexBuilder) add(s sight, rule int32) {
-	f := b.fields[s.field]
-	if f == nil {
-		f = &fieldBuild{idx: fieldIndex{field: s.field, lists: make([][]int32, 1)}, byLit: map[sight]int32{}, scan: newScanBuilder(b.c.grams)}
-		b.fields[s.field] = f
-		b.order = append(b.order, s.field)
-	}
-	list, ok := f.byLit[s]
+	list, ok := b.byLit[s]
 	if !ok {
-		list = int32(len(f.idx.lists)) //nolint:gosec // far below 2^31 literals
-		f.idx.lists = append(f.idx.lists, nil)
-		f.byLit[s] = list
-		switch {
-		case s.kind == testExact:
-			if f.idx.exact == nil {
-				f.idx.exact = map[string]int32{}
-			}
-			f.idx.exact[s.lit] = list
-			f.idx.numbers = f.idx.numbers || (s.lit != "" && s.lit[0] >= '0' && s.lit[0] <= '9')
-		case s.kind == testAny:
-			f.idx.present = list
-		case s.kind == testHigh:
-			f.idx.high = list
-		default:
-			f.scan.add(s.lit, s.anch, list)
-		}
+		list = int32(len(b.g.lists)) //nolint:gosec // far below 2^31 literals
+		b.g.lists = append(b.g.lists, nil)
+		b.byLit[s] = list
+		b.file(s, list)
 	}
-	l := f.idx.lists[list]
+	l := b.g.lists[list]
 	if len(l) == 0 || l[len(l)-1] != rule {
-		f.idx.lists[list] = append(l, rule)
+		b.g.lists[list] = append(l, rule)
 	}
 }
 
-func (b *indexBuilder) build() []fieldIndex {
-	var out []fieldIndex
-	for _, id := range b.order {
-		f := b.fields[id]
-		f.idx.scan = f.scan.build()
-		out = append(out, f.idx)
+func (b *indexBuilder) file(s sight, list int32) {
+	if s.kind == testContains {
+		b.scan.add(s.lit, s.anch, s.field, list)
+		return
 	}
-	return out
+	at, ok := b.field[s.field]
+	if !ok {
+		at = len(b.g.index)
+		b.g.index = append(b.g.index, fieldIndex{field: s.field})
+		b.field[s.field] = at
+	}
+	x := &b.g.index[at]
+	switch s.kind {
+	case testExact:
+		if x.exact == nil {
+			x.exact = map[string]int32{}
+		}
+		x.exact[s.lit] = list
+		x.numbers = x.numbers || (s.lit != "" && s.lit[0] >= '0' && s.lit[0] <= '9')
+	case testHigh:
+		x.high = list
+	case testAny:
+		x.present = list
+	case testPrefix, testSuffix, testContains, testAnyOf, testWild, testSlow, testRegex, testExists, testNull, testRef:
+	}
 }

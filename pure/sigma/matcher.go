@@ -2,6 +2,7 @@ package sigma
 
 import (
 	"cmp"
+	"encoding/binary"
 	"slices"
 	"strings"
 	"time"
@@ -61,7 +62,10 @@ func (m *Matcher) find(ev *Event) {
 	ev.rename(g.fields)
 	m.cands = append(m.cands[:0], g.always...)
 	for i := range g.index {
-		m.look(ev, &g.index[i])
+		m.look(ev, g, &g.index[i])
+	}
+	if g.scan != nil {
+		m.scan(ev, g)
 	}
 	if m.cost != nil {
 		m.profiled(ev, g)
@@ -224,49 +228,97 @@ func (m *Matcher) sourceGroup(sources []Logsource) *group {
 	return g
 }
 
-// look finds candidates by one field.
-func (m *Matcher) look(ev *Event, x *fieldIndex) {
-	if x.field == 0 {
-		for i := range ev.fields {
-			if f := &ev.fields[i]; !f.null {
-				m.see(ev, x, f)
-			}
-		}
+// look finds candidates by the presence of a field, or by its whole value.
+func (m *Matcher) look(ev *Event, g *group, x *fieldIndex) {
+	h := ev.head(x.field)
+	if h == 0 {
 		return
 	}
-	h := ev.head(x.field)
-	if h != 0 && x.present != 0 {
-		m.add(x.lists[x.present])
+	m.add(g.lists[x.present])
+	if x.exact == nil && x.high == 0 {
+		return
 	}
 	for h != 0 {
 		f := &ev.fields[h-1]
-		if !f.null {
-			m.see(ev, x, f)
-		}
 		h = f.next
-	}
-}
-
-// see looks at one value.
-func (m *Matcher) see(ev *Event, x *fieldIndex, f *field) {
-	v := ev.folded(f)
-	if f.high && x.high != 0 {
-		m.add(x.lists[x.high])
-	}
-	if x.exact != nil {
-		if list := x.exact[string(v)]; list != 0 {
-			m.add(x.lists[list])
+		if f.null {
+			continue
 		}
+		v := ev.folded(f)
+		if f.high {
+			m.add(g.lists[x.high])
+		}
+		if x.exact == nil {
+			continue
+		}
+		m.add(g.lists[x.exact[string(v)]])
 		if x.numbers && len(v) > 2 && v[1] == 'x' {
 			if m.tmp = hexText(m.tmp[:0], v); m.tmp != nil {
-				if list := x.exact[string(m.tmp)]; list != 0 {
-					m.add(x.lists[list])
-				}
+				m.add(g.lists[x.exact[string(m.tmp)]])
 			}
 		}
 	}
-	if x.scan != nil {
-		x.scan.scan(v, func(list int32) { m.add(x.lists[list]) })
+}
+
+// scan finds candidates by literals: in one go over all values, which lie one
+// after the other in the arena. What is found across two values is no harm:
+// candidates are evaluated.
+func (m *Matcher) scan(ev *Event, g *group) {
+	s, v := g.scan, ev.arena
+	if !isASCII(v) {
+		m.scanFolded(ev, g)
+		return
+	}
+	for i := s.next(v, 0); i >= 0; i = s.next(v, i+1) {
+		lits := s.find(binary.LittleEndian.Uint32(v[i:]) | lower4)
+		for j := range lits {
+			l := &lits[j]
+			from := i - int(l.at)
+			to := from + len(l.text)
+			if from < 0 || to > len(v) || !foldEqual(v[from:to], l.text) {
+				continue
+			}
+			if l.field == 0 || ev.stands(l, uint32(from), uint32(to)) { //nolint:gosec // an event is far below 4 GiB
+				m.add(g.lists[l.pay])
+			}
+		}
+	}
+}
+
+// stands says whether arena[from:to] lies in a value of the literal's field, at the right end.
+func (e *Event) stands(l *scanLit, from, to uint32) bool {
+	for h := e.head(l.field); h != 0; h = e.fields[h-1].next {
+		f := &e.fields[h-1]
+		if from >= f.off && to <= f.off+f.n &&
+			(l.anch&anchorStart == 0 || from == f.off) && (l.anch&anchorEnd == 0 || to == f.off+f.n) {
+			return true
+		}
+	}
+	return false
+}
+
+// scanFolded is scan for events that are not only ASCII: characters may change
+// their length when folded, and some fold to ASCII.
+func (m *Matcher) scanFolded(ev *Event, g *group) {
+	s := g.scan
+	for k := range ev.fields {
+		f := &ev.fields[k]
+		if f.null {
+			continue
+		}
+		v := ev.folded(f)
+		for i := s.next(v, 0); i >= 0; i = s.next(v, i+1) {
+			lits := s.find(binary.LittleEndian.Uint32(v[i:]) | lower4)
+			for j := range lits {
+				l := &lits[j]
+				from := i - int(l.at)
+				to := from + len(l.text)
+				if from >= 0 && to <= len(v) && (l.field == 0 || l.field == f.id) && string(v[from:to]) == l.text &&
+					(l.anch&anchorStart == 0 || from == 0) && (l.anch&anchorEnd == 0 || to == len(v)) {
+					m.add(g.lists[l.pay])
+				}
+			}
+		}
 	}
 }
 

@@ -22,6 +22,9 @@ const (
 // at every place in a small bit table that stays in the cache; only where that
 // says "perhaps" are literals compared. Each literal is filed under the four
 // of its bytes that are rarest among all literals.
+//
+// Literals are folded; texts need not be: bit 0x20, which tells upper from
+// lower case in ASCII, is set on both sides before looking up.
 type scanner struct {
 	filter []uint64 // bit table over hashed grams
 	shift  uint
@@ -37,11 +40,17 @@ type scanSlot struct {
 }
 
 type scanLit struct {
-	text string
-	at   int32 // of the gram in the literal
-	pay  int32 // what the literal stands for
-	anch anchor
+	text  string
+	at    int32 // of the gram in the literal
+	field int32 // where it must stand, 0: anywhere
+	pay   int32 // what the literal stands for
+	anch  anchor
 }
+
+const (
+	lower4 = 0x20202020
+	lower8 = 0x2020202020202020
+)
 
 const gramMul = 0x9e3779b1
 
@@ -56,7 +65,7 @@ func (g gramCounts) add(lit string) {
 }
 
 func gramAt(s string, i int) uint32 {
-	return uint32(s[i]) | uint32(s[i+1])<<8 | uint32(s[i+2])<<16 | uint32(s[i+3])<<24
+	return (uint32(s[i]) | uint32(s[i+1])<<8 | uint32(s[i+2])<<16 | uint32(s[i+3])<<24) | lower4
 }
 
 type scanBuilder struct {
@@ -70,7 +79,7 @@ func newScanBuilder(counts gramCounts) *scanBuilder {
 }
 
 // add files a literal of at least gramLen bytes.
-func (b *scanBuilder) add(lit string, anch anchor, pay int32) {
+func (b *scanBuilder) add(lit string, anch anchor, field, pay int32) {
 	at, best := 0, int32(1<<30)
 	for i := 0; i+gramLen <= len(lit); i++ {
 		if n := b.counts[gramAt(lit, i)]; n < best {
@@ -81,7 +90,7 @@ func (b *scanBuilder) add(lit string, anch anchor, pay int32) {
 	if _, ok := b.byGram[g]; !ok {
 		b.order = append(b.order, g)
 	}
-	b.byGram[g] = append(b.byGram[g], scanLit{text: lit, at: int32(at), pay: pay, anch: anch}) //nolint:gosec // literals are short
+	b.byGram[g] = append(b.byGram[g], scanLit{text: lit, at: int32(at), field: field, pay: pay, anch: anch}) //nolint:gosec // literals are short
 }
 
 // build returns nil when nothing was added.
@@ -110,22 +119,11 @@ func (b *scanBuilder) build() *scanner {
 	return s
 }
 
-// scan calls hit for every literal found, perhaps several times.
-func (s *scanner) scan(v []byte, hit func(pay int32)) {
-	for i := s.next(v, 0); i >= 0; i = s.next(v, i+1) {
-		for _, l := range s.find(binary.LittleEndian.Uint32(v[i:])) {
-			if l.fits(v, i) {
-				hit(l.pay)
-			}
-		}
-	}
-}
-
-// any says whether one of the literals occurs.
+// any says whether one of the literals occurs in a folded text.
 func (s *scanner) any(v []byte) bool {
 	for i := s.next(v, 0); i >= 0; i = s.next(v, i+1) {
-		for _, l := range s.find(binary.LittleEndian.Uint32(v[i:])) {
-			if l.fits(v, i) {
+		for _, l := range s.find(binary.LittleEndian.Uint32(v[i:]) | lower4) {
+			if from := i - int(l.at); from >= 0 && from+len(l.text) <= len(v) && string(v[from:from+len(l.text)]) == l.text {
 				return true
 			}
 		}
@@ -138,7 +136,7 @@ func (s *scanner) any(v []byte) bool {
 func (s *scanner) next(v []byte, i int) int {
 	filter, shift := s.filter, s.shift&31
 	for ; i+8 <= len(v); i += 4 {
-		x := binary.LittleEndian.Uint64(v[i:])
+		x := binary.LittleEndian.Uint64(v[i:]) | lower8
 		f0 := (uint32(x) * gramMul) >> shift     //nolint:gosec // the low half is meant
 		f1 := (uint32(x>>8) * gramMul) >> shift  //nolint:gosec // as above
 		f2 := (uint32(x>>16) * gramMul) >> shift //nolint:gosec // as above
@@ -161,7 +159,7 @@ func (s *scanner) next(v []byte, i int) int {
 		return i + 3
 	}
 	for ; i+gramLen <= len(v); i++ {
-		f := (binary.LittleEndian.Uint32(v[i:]) * gramMul) >> shift
+		f := ((binary.LittleEndian.Uint32(v[i:]) | lower4) * gramMul) >> shift
 		if filter[f>>6]>>(f&63)&1 != 0 {
 			return i
 		}
@@ -182,11 +180,28 @@ func (s *scanner) find(g uint32) []scanLit {
 	}
 }
 
-// fits says whether the literal stands in v with its gram at i.
-func (l *scanLit) fits(v []byte, i int) bool {
-	from := i - int(l.at)
-	if from < 0 || from+len(l.text) > len(v) || string(v[from:from+len(l.text)]) != l.text {
-		return false
+// foldEqual compares ASCII bytes with a folded text of the same length.
+func foldEqual(v []byte, lit string) bool {
+	for i, c := range v {
+		if 'A' <= c && c <= 'Z' {
+			c |= 0x20
+		}
+		if c != lit[i] {
+			return false
+		}
 	}
-	return (l.anch&anchorStart == 0 || from == 0) && (l.anch&anchorEnd == 0 || from+len(l.text) == len(v))
+	return true
+}
+
+// isASCII looks at eight bytes at a time.
+func isASCII(v []byte) bool {
+	var or uint64
+	for len(v) >= 8 {
+		or |= binary.LittleEndian.Uint64(v)
+		v = v[8:]
+	}
+	for _, c := range v {
+		or |= uint64(c)
+	}
+	return or&highs8 == 0
 }

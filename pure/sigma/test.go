@@ -180,7 +180,7 @@ func newLitSet(kind testKind, lits []string, counts gramCounts) *litSet {
 		}
 		b := newScanBuilder(counts)
 		for _, l := range long {
-			b.add(l, anchorNone, 0)
+			b.add(l, anchorNone, 0, 0)
 		}
 		s.scan, s.lits = b.build(), short
 	}

@@ -69,10 +69,13 @@ func (c *compiler) sightOf(id int32) (sight, float64, bool) {
 	t := &c.tests[id]
 	one := func(kind testKind, lit string, anch anchor) (sight, float64, bool) {
 		switch {
-		case kind == testContains && hasHigh(lit) && t.field != 0:
-			return sight{field: t.field, kind: testHigh}, 0.01, true
+		case kind == testContains && hasHigh(lit):
+			return sight{field: t.field, kind: testHigh}, 0.01, t.field != 0
 		case t.field == 0 && kind == testExact:
-			kind, anch = testContains, anchorStart|anchorEnd
+			kind = testContains
+			if hasHigh(lit) {
+				return sight{}, 1, false
+			}
 		}
 		if len(lit) < gramLen && kind != testExact {
 			return c.presence(t)
