@@ -95,6 +95,8 @@ func handlers() map[string]handler {
 		"ledger.head":   reading(ledgerHeads),
 		"ledger.read":   reading(readLedger),
 		"ledger.export": reading(exportLedger),
+
+		"backup": doing(backup),
 	}
 }
 

@@ -41,7 +41,10 @@ type cli struct {
 	Notice    noticeCmd    `cmd:"" help:"Public list and statements." group:"Acts"`
 	Ledger    ledgerCmd    `cmd:"" help:"Verify, witness and export the record." group:"Acts"`
 
-	Watch     watchCmd     `cmd:"" help:"Match logs against Sigma rules, without a room."`
+	Watch   watchCmd   `cmd:"" help:"Match logs against Sigma rules, without a room."`
+	Backup  backupCmd  `cmd:"" help:"Copy a room, or one Kasse of it, while it runs." group:"Keeping"`
+	Restore restoreCmd `cmd:"" help:"Put a backup into a new directory, or one Kasse back, and verify it." group:"Keeping"`
+
 	Catalogue catalogueCmd `cmd:"" help:"Check, show and preview catalogues of Kassen, services and what they rest on."`
 	Plan      planCmd      `cmd:"" help:"Plan work that competes for people and places."`
 	Eau       eauCmd       `cmd:"" help:"Check, show and measure electronic sick notes (eAU)."`

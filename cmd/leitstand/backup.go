@@ -1,0 +1,83 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"leitstand/catalogue"
+	"leitstand/room"
+)
+
+type backupCmd struct {
+	roomFlags
+	asFlag
+	To    string `arg:"" help:"New directory for the backup, such as one on a stick or a second machine." type:"path"`
+	Kasse string `help:"Only the journal of this Kasse (IK)."`
+}
+
+// Run backs a room up while it runs.
+func (c *backupCmd) Run(a *app) error {
+	began := time.Now()
+	return c.act(a, c.As, "backup", map[string]string{"to": c.To, "kasse": c.Kasse}, func(raw json.RawMessage) error {
+		var m room.Manifest
+		if err := json.Unmarshal(raw, &m); err != nil {
+			return err
+		}
+		var size int64
+		for _, f := range m.Files {
+			size += f.Size
+		}
+		fmt.Fprintf(a.stdout, "%d Dateien, %.1f MB in %s nach %s. Prüfen mit:\n  leitstand restore %s --data NEUES_VERZEICHNIS\n",
+			len(m.Files), float64(size)/1e6, time.Since(began).Round(time.Millisecond), c.To, c.To)
+		return nil
+	})
+}
+
+type restoreCmd struct {
+	roomFlags
+	From  string `arg:"" help:"Directory of a backup." type:"existingdir"`
+	Kasse string `help:"Put only this Kasse's journal into the existing room in --data."`
+}
+
+// Run restores a backup into a new directory and verifies it.
+func (c *restoreCmd) Run(a *app) error {
+	opt, err := c.options(a)
+	if err != nil {
+		return err
+	}
+	began := time.Now()
+	var m room.Manifest
+	var reports []room.Verified
+	if c.Kasse != "" {
+		m, reports, err = room.RestoreKasse(a.ctx, c.From, catalogue.KasseID(c.Kasse), opt)
+	} else {
+		m, reports, err = room.Restore(a.ctx, c.From, opt)
+	}
+	if err != nil {
+		return err
+	}
+	problems := 0
+	for _, r := range reports {
+		problems += len(r.Problems)
+		for _, p := range r.Problems {
+			fmt.Fprintf(a.stdout, "%s: %s: %s\n", r.Ledger, p.Kind, p.Text)
+		}
+	}
+	if c.JSON {
+		raw, err := json.Marshal(map[string]any{"made": m.Made, "files": len(m.Files), "ledgers": reports, "problems": problems})
+		if err != nil {
+			return err
+		}
+		if err := printRaw(a, raw, false); err != nil {
+			return err
+		}
+	} else {
+		fmt.Fprintf(a.stdout, "Stand der Sicherung: %s. %d Bücher geprüft, %d Auffälligkeiten, in %s.\n",
+			local(m.Made), len(reports), problems, time.Since(began).Round(time.Millisecond))
+	}
+	if problems > 0 {
+		return &exitError{code: 1, err: fmt.Errorf("%d problems: do not work with this copy, use another backup", problems)}
+	}
+	return nil
+}

@@ -1,0 +1,92 @@
+package room_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"leitstand/catalogue"
+	"leitstand/room"
+)
+
+// practiceRoom makes a small practice room.
+func practiceRoom(t *testing.T) (*room.Room, room.Options) {
+	t.Helper()
+	cat := catalogue.Example(1)
+	var ids []catalogue.KasseID
+	for _, k := range cat.Kassen {
+		ids = append(ids, k.ID)
+	}
+	opt := room.Options{Data: filepath.Join(t.TempDir(), "room")}
+	r, err := room.Init(t.Context(), opt, room.Setup{
+		Name: "Übung", Exercise: true, Catalogue: cat, People: room.PracticePeople(ids...), Owner: "operator",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = r.Close() })
+	return r, opt
+}
+
+func TestABackupMadeWhileTheRoomRunsIsRestoredAndVerified(t *testing.T) {
+	r, opt := practiceRoom(t)
+	to := filepath.Join(t.TempDir(), "backup")
+	m, err := room.Do[room.Manifest](t.Context(), r, "operator", "backup", map[string]string{"to": to})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(m.Heads) != 13 { // the room and twelve Kassen
+		t.Errorf("%d heads in the backup, want 13", len(m.Heads))
+	}
+	_, reports, err := room.Restore(t.Context(), to, room.Options{Data: filepath.Join(t.TempDir(), "restored")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, rep := range reports {
+		if len(rep.Problems) > 0 {
+			t.Errorf("%s: %v", rep.Ledger, rep.Problems)
+		}
+	}
+	if err := r.Close(); err != nil {
+		t.Fatal(err)
+	}
+	kasse := r.Catalogue.Kassen[0].ID
+	if _, _, err := room.RestoreKasse(t.Context(), to, kasse, opt); err != nil {
+		t.Errorf("one Kasse alone: %v", err)
+	}
+}
+
+func TestAChangedMissingOrUnfinishedBackupIsRefused(t *testing.T) {
+	r, _ := practiceRoom(t)
+	for name, spoil := range map[string]func(dir string) error{
+		"changed":    func(dir string) error { return os.WriteFile(filepath.Join(dir, "room.json"), []byte("{}"), 0o600) },
+		"missing":    func(dir string) error { return os.Remove(filepath.Join(dir, "room.db")) },
+		"unfinished": func(dir string) error { return os.Remove(filepath.Join(dir, "backup.json")) },
+	} {
+		to := filepath.Join(t.TempDir(), "backup")
+		if _, err := room.Do[room.Manifest](t.Context(), r, "operator", "backup", map[string]string{"to": to}); err != nil {
+			t.Fatal(err)
+		}
+		if err := spoil(to); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := room.Restore(t.Context(), to, room.Options{Data: filepath.Join(t.TempDir(), "x")}); !errors.Is(err, room.ErrBackup) {
+			t.Errorf("%s: %v, want %v", name, err, room.ErrBackup)
+		}
+	}
+}
+
+func TestABackupNeedsTheRightPersonAndAnEmptyDirectory(t *testing.T) {
+	r, _ := practiceRoom(t)
+	if _, err := room.Do[room.Manifest](t.Context(), r, "press", "backup", map[string]string{"to": t.TempDir()}); err == nil {
+		t.Error("press made a backup")
+	}
+	full := t.TempDir()
+	if err := os.WriteFile(filepath.Join(full, "x"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := room.Do[room.Manifest](t.Context(), r, "operator", "backup", map[string]string{"to": full}); err == nil {
+		t.Error("a backup was written among other files")
+	}
+}
