@@ -102,7 +102,17 @@ func TestTrySaysWhatWouldBeRefusedWhoeverConsents(t *testing.T) {
 			t.Errorf("%s: %v, want rule %d", tt.c.Kind(), err, tt.rule)
 		}
 	}
-	if c := operation.ActOf(&operation.Tick{}); len(c.By) != 0 {
-		t.Errorf("%v", c)
+	r.toTrial(true)
+	r.do(&operation.BeginHandover{Placements: one(eau)}, operator)
+	accept := &operation.Accept{Nodes: names(eau), To: operation.Running}
+	if err := try(accept); err == nil {
+		t.Error("acceptance while the journal still takes in was found good")
+	}
+	r.report(operation.Counts{State: operation.JournalDraining, Epoch: 2})
+	if err := try(accept); err != nil {
+		t.Errorf("acceptance before the journal was asked to close: %v", err)
+	}
+	if by := operation.ActOf(accept).By; len(by) != 1 {
+		t.Errorf("Try left its own signers: %v", by)
 	}
 }
