@@ -97,6 +97,7 @@ func handlers() map[string]handler {
 		"ledger.export": reading(exportLedger),
 
 		"backup": doing(backup),
+		"doctor": reading(doctor),
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"leitstand/access"
+	"leitstand/base/db"
 	"leitstand/base/ledger"
 	"leitstand/catalogue"
 	"leitstand/operation"
@@ -72,7 +73,15 @@ func backup(ctx context.Context, r *Room, as access.Person, a backupArgs) (Manif
 	if err != nil {
 		return m, fmt.Errorf("writing the backup: %w", err)
 	}
-	return m, writeSynced(filepath.Join(a.To, manifestFile), append(b, '\n'))
+	if err := writeSynced(filepath.Join(a.To, manifestFile), append(b, '\n')); err != nil {
+		return m, fmt.Errorf("finishing the backup: %w", err)
+	}
+	return m, r.Store.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
+		_, err := ledger.Append(ctx, tx, ledger.Entry{
+			At: r.Now(), Actor: as.ID, Kind: "backup.made", Subject: "backup", Data: map[string]any{"files": len(m.Files), "kasse": a.Kasse},
+		})
+		return err
+	})
 }
 
 func newDir(dir string) error {

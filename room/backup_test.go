@@ -90,3 +90,36 @@ func TestABackupNeedsTheRightPersonAndAnEmptyDirectory(t *testing.T) {
 		t.Error("a backup was written among other files")
 	}
 }
+
+func TestTheDoctorSeesWhatIsMissing(t *testing.T) {
+	r, opt := practiceRoom(t)
+	health := func() map[string]room.Health {
+		t.Helper()
+		up, err := room.Do[room.Checkup](t.Context(), r, "", "doctor", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out := map[string]room.Health{}
+		for _, f := range up.Findings {
+			out[f.Name] = f.Health
+		}
+		return out
+	}
+	before := health()
+	if before["Sicherung"] != room.Bad || before["Rolle crisis_lead"] != room.Good || before["Sieben Regeln"] != room.Good || before["Datei ledger.key"] != room.Good {
+		t.Errorf("a fresh practice room: %v", before)
+	}
+	if _, err := room.Do[room.Manifest](t.Context(), r, "operator", "backup", map[string]string{"to": filepath.Join(t.TempDir(), "b")}); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(filepath.Join(opt.Data, "ledger.key"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(filepath.Join(opt.Data, "index.key")); err != nil {
+		t.Fatal(err)
+	}
+	after := health()
+	if after["Sicherung"] != room.Good || after["Datei ledger.key"] != room.Bad || after["Datei index.key"] != room.Bad {
+		t.Errorf("after backup and damage: %v", after)
+	}
+}

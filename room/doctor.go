@@ -1,0 +1,228 @@
+package room
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"leitstand/access"
+	"leitstand/base/ledger"
+	"leitstand/operation"
+	"leitstand/warning"
+)
+
+// Health is how one thing stands.
+type Health string
+
+// The grades. A bad thing must be mended before a crisis, a warning soon.
+const (
+	Good Health = "good"
+	Warn Health = "warn"
+	Bad  Health = "bad"
+)
+
+// Finding is one thing that the doctor looked at.
+type Finding struct {
+	Name   string `json:"name"`
+	Health Health `json:"health"`
+	Text   string `json:"text"`           // what is so
+	Todo   string `json:"todo,omitempty"` // what to do about it
+}
+
+// Checkup is the outcome. Score is the share of what is good, in percent.
+type Checkup struct {
+	At       time.Time `json:"at"`
+	Score    int       `json:"score"`
+	Findings []Finding `json:"findings"`
+}
+
+func (c *Checkup) add(name string, h Health, todo, format string, args ...any) {
+	if h == Good {
+		todo = ""
+	}
+	c.Findings = append(c.Findings, Finding{Name: name, Health: h, Text: fmt.Sprintf(format, args...), Todo: todo})
+}
+
+// grade turns two conditions into a grade.
+func grade(bad, warn bool) Health {
+	switch {
+	case bad:
+		return Bad
+	case warn:
+		return Warn
+	}
+	return Good
+}
+
+// doctor looks at everything that a room needs in a crisis. It changes nothing.
+func doctor(ctx context.Context, r *Room, _ none) (Checkup, error) {
+	c := Checkup{At: r.Now()}
+	for _, look := range []func(context.Context, *Checkup) error{
+		r.lookDisk, r.lookFiles, r.lookClock, r.lookPeople, r.lookRules, r.lookSignals, r.lookBackup, r.lookKeys, r.lookMail,
+	} {
+		if err := look(ctx, &c); err != nil {
+			return c, err
+		}
+	}
+	good := 0
+	for _, f := range c.Findings {
+		if f.Health == Good {
+			good++
+		}
+	}
+	c.Score = 100 * good / len(c.Findings)
+	return c, nil
+}
+
+func (r *Room) lookDisk(_ context.Context, c *Checkup) error {
+	var s syscall.Statfs_t
+	if err := syscall.Statfs(r.opt.Data, &s); err != nil {
+		return fmt.Errorf("looking at the disk: %w", err)
+	}
+	free := s.Bavail * uint64(s.Bsize)
+	share := 100 * float64(s.Bavail) / float64(max(1, s.Blocks))
+	c.add("Festplatte", grade(free < 1<<30, free < 10<<30 || share < 10), "Platz schaffen oder das Datenverzeichnis auf einen größeren Datenträger legen.",
+		"%.1f GB frei (%.0f %%)", float64(free)/1e9, share)
+	return nil
+}
+
+func (r *Room) lookFiles(_ context.Context, c *Checkup) error {
+	for _, name := range []string{".", "ledger.key", "index.key", masterFile, settingsFile} {
+		info, err := os.Stat(filepath.Join(r.opt.Data, name))
+		if errors.Is(err, os.ErrNotExist) {
+			c.add("Datei "+name, Bad, "Aus der Sicherung oder Hinterlegung holen; ohne sie öffnet der Raum nach einem Neustart nicht.", "fehlt")
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("looking at %q: %w", name, err)
+		}
+		c.add("Datei "+name, grade(info.Mode().Perm()&0o077 != 0, false), "Rechte auf den Eigentümer beschränken: chmod go= "+name, "Rechte %s", info.Mode().Perm())
+	}
+	return nil
+}
+
+// lookClock compares the clock with the newest entry: time never runs backwards.
+func (r *Room) lookClock(ctx context.Context, c *Checkup) error {
+	h, ok, err := ledger.Newest(ctx, r.Store, r.Public())
+	if err != nil || !ok {
+		return err
+	}
+	last, err := ledger.Read(ctx, r.Store, h.Size-1, 1)
+	if err != nil || len(last) == 0 {
+		return err
+	}
+	back := last[0].At.Sub(c.At)
+	c.add("Uhr", grade(back > time.Minute, back > 0), "Uhr des Rechners prüfen; die Reihenfolge bleibt die des Buchs.",
+		"letzter Eintrag %s, jetzt %s", last[0].At.Format(time.RFC3339), c.At.Format(time.RFC3339))
+	return nil
+}
+
+func (r *Room) lookPeople(ctx context.Context, c *Checkup) error {
+	people, err := access.List(ctx, r.Store)
+	if err != nil {
+		return err
+	}
+	for _, role := range []access.Role{access.CrisisLead, access.Operator, access.Examiner, access.Press} {
+		n := 0
+		for _, p := range people {
+			if p.Has(role) {
+				n++
+			}
+		}
+		c.add("Rolle "+string(role), grade(n == 0, n == 1), "Weitere Person benennen: leitstand person put", "%d Personen", n)
+	}
+	without := 0
+	for _, k := range r.Catalogue.Kassen {
+		found := false
+		for _, p := range people {
+			found = found || p.Has(access.KasseDelegate) && p.Kasse == k.ID
+		}
+		if !found {
+			without++
+		}
+	}
+	c.add("Vertretungen der Kassen", grade(false, without > 0), "Für jede Kasse eine Vertretung benennen: ohne sie kann sie nichts abnehmen.",
+		"%d von %d Kassen ohne Vertretung", without, len(r.Catalogue.Kassen))
+	return nil
+}
+
+func (r *Room) lookRules(_ context.Context, c *Checkup) error {
+	state := r.Operation.Current()
+	broken := operation.CheckInvariants(state, c.At)
+	c.add("Sieben Regeln", grade(len(broken) > 0, false), "leitstand ledger verify --state ausführen und das Datenverzeichnis als Beweis sichern.", "%d Verletzungen", len(broken))
+	unknown := 0
+	for _, cell := range operation.Cells(state, c.At) {
+		if cell.Unknown {
+			unknown++
+		}
+	}
+	c.add("Bestätigte Zustände", grade(false, unknown > 0), "Zustände bestätigen: leitstand state confirm", "%d Zellen unbekannt (Bestätigung zu alt)", unknown)
+	return nil
+}
+
+func (r *Room) lookSignals(ctx context.Context, c *Checkup) error {
+	all, err := warning.List(ctx, r.Store)
+	if err != nil {
+		return err
+	}
+	open, late := 0, 0
+	for _, s := range all {
+		if s.State == warning.Open {
+			open++
+			if s.Escalated > 0 {
+				late++
+			}
+		}
+	}
+	c.add("Signale", grade(late > 0, open > 0), "Entscheiden: leitstand signal list", "%d offen, davon %d über der Frist", open, late)
+	return nil
+}
+
+// lookBackup reads when the last backup was made.
+func (r *Room) lookBackup(ctx context.Context, c *Checkup) error {
+	last, err := ledger.About(ctx, r.Store, "backup", 1)
+	if err != nil {
+		return err
+	}
+	if len(last) == 0 {
+		c.add("Sicherung", Bad, "leitstand backup VERZEICHNIS --as PERSON, und die Rückspielung proben.", "noch keine")
+		return nil
+	}
+	age := c.At.Sub(last[0].At)
+	c.add("Sicherung", grade(age > 7*24*time.Hour, age > 24*time.Hour), "leitstand backup VERZEICHNIS --as PERSON", "zuletzt %s", last[0].At.Format(time.RFC3339))
+	return nil
+}
+
+func (r *Room) lookKeys(_ context.Context, c *Checkup) error {
+	c.add("Schlüssel", grade(false, r.Journals.Locked()), "Entsperren, sobald übergeben werden soll: --passphrase-file beim Start. Annehmen geht auch gesperrt.",
+		"%s", map[bool]string{true: "gesperrt", false: "entsperrt"}[r.Journals.Locked()])
+	return nil
+}
+
+func (r *Room) lookMail(ctx context.Context, c *Checkup) error {
+	if r.Intake == nil {
+		c.add("Postfächer", Warn, "Postfächer in "+connectionsFile+" eintragen: sonst kann die eAU-Annahme nicht in den Notbetrieb.", "keine eingerichtet")
+		return nil
+	}
+	all, err := sickNoteStatus(ctx, r, none{})
+	if err != nil {
+		return err
+	}
+	boxes, failing, overdue := 0, 0, int64(0)
+	for _, s := range all {
+		overdue += s.Overdue
+		for _, b := range s.Mailboxes {
+			boxes++
+			if b.Failures > 0 {
+				failing++
+			}
+		}
+	}
+	c.add("Postfächer", grade(failing > 0, boxes < len(r.Catalogue.Kassen)), "leitstand sicknote status zeigt den Grund.", "%d eingerichtet, %d gestört", boxes, failing)
+	c.add("Zurückgelegtes", grade(overdue > 0, false), "leitstand sicknote list IK --class held", "%d über der Frist", overdue)
+	return nil
+}
