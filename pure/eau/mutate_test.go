@@ -79,7 +79,7 @@ func (m *mutator) attr(n int32, name, value string) cut {
 // set changes the value of a primitive.
 func (m *mutator) set(n int32, value string) cut {
 	var w xmlWriter
-	w.escape(value)
+	w.escape("", value)
 	return m.attr(n, "value", string(w.b))
 }
 

@@ -69,14 +69,18 @@ func (w *bundle) entry(kind, name, profile string) {
 
 func (w *bundle) done(kind string) { w.shut("entry", "resource", kind) }
 
-func (w *bundle) end() []byte {
+func (w *bundle) end() ([]byte, error) {
 	w.shut("Bundle")
-	return append(w.b, '\n')
+	b, err := w.finish()
+	if err != nil {
+		return nil, fmt.Errorf("writing bundle %q: %w", w.id, err)
+	}
+	return b, nil
 }
 
 // Write makes the bundle of a certificate in version 1.2.1. The same value
 // always gives the same bytes. It refuses a certificate without the fields that
-// every bundle needs; Check judges the rest.
+// every bundle needs, and text that XML cannot carry; Check judges the rest.
 func Write(c Certificate) ([]byte, error) {
 	if err := writable(&c); err != nil {
 		return nil, fmt.Errorf("writing eAU %q: %w", c.ID, err)
@@ -104,7 +108,7 @@ func Write(c Certificate) ([]byte, error) {
 	if c.ASVTeam != "" {
 		w.role(c.ASVTeam)
 	}
-	return w.end(), nil
+	return w.end()
 }
 
 func stamp(timestamp, date string) string {
@@ -336,5 +340,5 @@ func WriteStorno(s Storno) ([]byte, error) {
 	w.shut("item", "identifier")
 	w.shut("entry")
 	w.done("List")
-	return w.end(), nil
+	return w.end()
 }

@@ -86,7 +86,7 @@ func (w *bundle) name(n *Name) {
 func (w *xmlWriter) openVal(name, value string) {
 	w.indent()
 	w.raw("<", name, " value=\"")
-	w.escape(value)
+	w.escape(name, value)
 	w.raw("\">")
 	w.depth++
 }
@@ -255,7 +255,11 @@ func WriteError(n ErrorNotice) ([]byte, error) {
 	w.shut("details", "coding")
 	w.shut("issue")
 	w.shut("OperationOutcome")
-	return append(w.b, '\n'), nil
+	b, err := w.finish()
+	if err != nil {
+		return nil, fmt.Errorf("writing error message %q: %w", n.ID, err)
+	}
+	return b, nil
 }
 
 func (w *xmlWriter) about(url, system, value string) {

@@ -3,13 +3,34 @@ package eau
 import (
 	"crypto/sha1" //nolint:gosec // RFC 9562 §5.5 makes version 5 UUIDs with it; nothing secret rests on it
 	"encoding/hex"
+	"fmt"
 	"strings"
+	"unicode/utf8"
 )
 
 // xmlWriter appends elements with one tab a level, as practice software does.
 type xmlWriter struct {
 	b     []byte
 	depth int
+	bad   string // the first element with a value that XML cannot carry
+}
+
+// finish returns the document, or an error if a value could not be written.
+func (w *xmlWriter) finish() ([]byte, error) {
+	if w.bad != "" {
+		return nil, fmt.Errorf("the value of %q contains bytes that XML in UTF-8 cannot carry", w.bad)
+	}
+	return append(w.b, '\n'), nil
+}
+
+// carry reports whether XML can carry a value (XML 1.0 §2.2).
+func carry(s string) bool {
+	for _, r := range s {
+		if !isXMLChar(r) {
+			return false
+		}
+	}
+	return utf8.ValidString(s)
 }
 
 func (w *xmlWriter) indent() {
@@ -52,7 +73,7 @@ func (w *xmlWriter) val(name, value string) {
 	}
 	w.indent()
 	w.raw("<", name, " value=\"")
-	w.escape(value)
+	w.escape(name, value)
 	w.raw("\"/>")
 }
 
@@ -102,7 +123,10 @@ func (w *xmlWriter) ref(name, target string) {
 	w.shut(name)
 }
 
-func (w *xmlWriter) escape(s string) {
+func (w *xmlWriter) escape(name, s string) {
+	if w.bad == "" && !carry(s) {
+		w.bad = name
+	}
 	for i := range len(s) {
 		switch c := s[i]; c {
 		case '&':
