@@ -3,13 +3,15 @@
 // Promises: no rules live here, every act goes through the room; every page
 // works without JavaScript and asks no other host for anything; nothing is
 // shown or done in the control room without the token of its start, until there
-// are logins; foreign sites cannot act through a visitor's browser.
+// are logins; foreign sites cannot act through a visitor's browser, and names
+// other than those of this machine are not answered (DNS rebinding); the public
+// pages show what two people released and no name of the crisis team; every
+// page, feed and file of an exercise says ÜBUNG.
 package web
 
 import (
 	"bytes"
 	"context"
-	"crypto/subtle"
 	"embed"
 	"errors"
 	"fmt"
@@ -17,6 +19,9 @@ import (
 	"io/fs"
 	"net/http"
 	"strings"
+	"sync/atomic"
+	"time"
+	_ "time/tzdata" // an emergency laptop may have no zone data of its own
 
 	"leitstand/room"
 )
@@ -28,32 +33,87 @@ var files embed.FS
 type server struct {
 	room  *room.Room
 	token string
+	zone  *time.Location // of all times that people read
 	pages map[string]*template.Template
+	news  *newsroom
+	names atomic.Pointer[map[string]string] // of people, by id
 }
 
-// cookie holds the token after the first visit with ?token=.
-const cookie = "leitstand"
-
 // New returns the handler of a room's screens. Whoever has the token sees and
-// acts; an empty token shuts the control room.
+// acts; an empty token shuts the control room. It answers only to names and
+// addresses of this machine, as long as there are no logins.
 func New(r *room.Room, token string) http.Handler {
-	s := &server{room: r, token: token, pages: parsePages()}
+	zone, err := time.LoadLocation("Europe/Berlin")
+	if err != nil {
+		panic(err) // embedded by time/tzdata
+	}
+	s := &server{room: r, token: token, zone: zone, news: &newsroom{}}
+	s.pages = s.parsePages()
 	assets, err := fs.Sub(files, "assets")
 	if err != nil {
 		panic(err) // embedded: there is always a folder
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /assets/", http.StripPrefix("/assets/", cached(http.FileServerFS(assets))))
-	mux.Handle("GET /{$}", s.inside(s.situation))
-	mux.Handle("GET /teil/lage", s.inside(s.situationPart))
-	mux.Handle("GET /entscheidungen", s.inside(s.decisions))
-	mux.Handle("POST /entscheidungen/{id}", s.inside(s.decide))
-	mux.Handle("GET /zelle/{kasse}/{service}", s.inside(s.cell))
-	mux.Handle("GET /tagebuch", s.inside(s.diary))
-	mux.Handle("GET /signale", s.inside(s.signals))
-	mux.Handle("GET /oeffentlich", s.outside(s.public))
-	mux.Handle("GET /oeffentlich/liste.json", s.outside(s.publicJSON))
-	return guard(http.NewCrossOriginProtection().Handler(mux))
+	s.insideRoutes(mux)
+	s.outsideRoutes(mux)
+	mux.Handle("/", s.outside(func(http.ResponseWriter, *http.Request) error {
+		return &failure{status: http.StatusNotFound, text: "Diese Seite gibt es nicht."}
+	}))
+	return guard(onlyLoopback(http.NewCrossOriginProtection().Handler(mux)))
+}
+
+// insideRoutes are the pages of the control room.
+func (s *server) insideRoutes(mux *http.ServeMux) {
+	for pattern, h := range map[string]handler{
+		"GET /{$}":                      s.situation,
+		"GET /teil/lage":                s.situationPart,
+		"POST /ansicht":                 s.setView,
+		"GET /fristen":                  s.deadlinesPage,
+		"GET /kasse/{kasse}":            s.kasse,
+		"GET /zelle/{kasse}/{service}":  s.cell,
+		"POST /zelle/{kasse}/{service}": s.confirmCell,
+		"GET /entscheidungen":           s.decisions,
+		"GET /entscheidungen/{id}":      s.decision,
+		"POST /entscheidungen/{id}":     s.decide,
+		"GET /massnahmen":               s.measures,
+		"GET /massnahmen/neu":           s.measureForm,
+		"POST /massnahmen/vorschau":     s.measurePreview,
+		"POST /massnahmen":              s.measureOrder,
+		"POST /massnahmen/{id}":         s.measureFollow,
+		"GET /signale":                  s.signals,
+		"POST /signale/{id}":            s.decideSignal,
+		"GET /vorfall":                  s.incidents,
+		"POST /vorfall":                 s.declareIncident,
+		"GET /vorfall/{id}":             s.incident,
+		"POST /vorfall/{id}":            s.noteFact,
+		"POST /vorfall/{id}/ende":       s.closeIncident,
+		"GET /freigaben":                s.clearances,
+		"POST /freigaben":               s.grantClearance,
+		"POST /freigaben/{id}":          s.revokeClearance,
+		"GET /notbetrieb":               s.emergency,
+		"GET /mitteilungen":             s.told,
+		"POST /mitteilungen/liste":      s.publishList,
+		"POST /mitteilungen/text":       s.releaseNotice,
+		"GET /tagebuch":                 s.diary,
+		"GET /tagebuch/{seq}":           s.diaryEntry,
+	} {
+		mux.Handle(pattern, s.inside(h))
+	}
+}
+
+// outsideRoutes are the pages for everybody.
+func (s *server) outsideRoutes(mux *http.ServeMux) {
+	for pattern, h := range map[string]handler{
+		"GET /oeffentlich":               s.public,
+		"GET /oeffentlich/{view}":        s.public,
+		"GET /oeffentlich/kasse/{kasse}": s.publicKasse,
+		"GET /oeffentlich/aenderungen":   s.publicChanges,
+		"GET /oeffentlich/liste.json":    s.publicJSON,
+		"GET /oeffentlich/liste.atom":    s.publicAtom,
+	} {
+		mux.Handle(pattern, s.outside(h))
+	}
 }
 
 // handler is a handler that returns what went wrong.
@@ -61,75 +121,47 @@ type handler func(w http.ResponseWriter, r *http.Request) error
 
 // inside is for pages of the control room.
 func (s *server) inside(h handler) http.Handler {
-	return s.outside(func(w http.ResponseWriter, r *http.Request) error {
-		if given := r.URL.Query().Get("token"); given != "" && s.knows(given) {
-			http.SetCookie(w, &http.Cookie{ //nolint:gosec // loopback without TLS: Secure would keep the cookie from being sent
-				Name: cookie, Value: given, Path: "/", HttpOnly: true, SameSite: http.SameSiteStrictMode,
-			})
-			http.Redirect(w, r, r.URL.Path, http.StatusSeeOther) // the token leaves the address bar
-			return nil
-		}
-		c, err := r.Cookie(cookie)
-		if err != nil || !s.knows(c.Value) {
-			return &failure{status: http.StatusForbidden, text: "Bitte öffnen Sie die Adresse, die beim Start ausgegeben wurde; sie enthält den Zugang."}
+	return s.answer(false, func(w http.ResponseWriter, r *http.Request) error {
+		moved, err := s.admit(w, r)
+		if err != nil || moved {
+			return err
 		}
 		return h(w, r)
 	})
 }
 
-func (s *server) knows(token string) bool {
-	return s.token != "" && subtle.ConstantTimeCompare([]byte(token), []byte(s.token)) == 1
-}
-
-// failure is an error with words for people.
-type failure struct {
-	status int
-	text   string
-}
-
-func (f *failure) Error() string { return f.text }
-
 // outside is for pages that anybody may see.
-func (s *server) outside(h handler) http.Handler {
+func (s *server) outside(h handler) http.Handler { return s.answer(true, h) }
+
+// answer runs a handler and shows what went wrong in words, inside the frame of
+// the control room or of the public pages.
+func (s *server) answer(public bool, h handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		err := h(w, r)
 		if err == nil || errors.Is(err, context.Canceled) {
 			return
 		}
-		f := &failure{status: http.StatusInternalServerError, text: "Das hat nicht geklappt. Bitte noch einmal versuchen; hilft das nicht, steht der Grund im Protokoll des Programms."}
-		if known, ok := errors.AsType[*failure](err); ok {
-			f = known
-		} else if refused, ok := errors.AsType[*room.Failure](err); ok {
-			f = &failure{status: http.StatusConflict, text: refused.Text}
+		f := s.explain(err)
+		inside := !public && f.status != http.StatusForbidden
+		page := failurePage{Text: f.text, Inside: inside, Back: "/oeffentlich"}
+		if inside {
+			page.Back = "/"
 		}
-		if err := s.render(w, r, f.status, "fehler", map[string]any{"Text": f.text}); err != nil {
+		if err := s.show(w, r, f.status, "fehler", inside, page); err != nil {
 			http.Error(w, f.text, f.status)
 		}
 	})
 }
 
-// guard sets what every answer carries.
-func guard(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		h := w.Header()
-		h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; font-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
-		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("Referrer-Policy", "no-referrer")
-		h.Set("Cache-Control", "no-store")
-		next.ServeHTTP(w, r)
-	})
-}
-
-func cached(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Cache-Control", "public, max-age=3600")
-		next.ServeHTTP(w, r)
-	})
+type failurePage struct {
+	Text   string
+	Back   string
+	Inside bool
 }
 
 // parsePages reads every page together with the frame. A broken template is a
 // broken program: tests render each page.
-func parsePages() map[string]*template.Template {
+func (s *server) parsePages() map[string]*template.Template {
 	names, err := fs.Glob(files, "templates/*.html")
 	if err != nil {
 		panic(err) // the pattern is constant
@@ -137,8 +169,8 @@ func parsePages() map[string]*template.Template {
 	pages := map[string]*template.Template{}
 	for _, n := range names {
 		name := strings.TrimSuffix(strings.TrimPrefix(n, "templates/"), ".html")
-		if name != "rahmen" {
-			pages[name] = template.Must(template.New("").Funcs(functions()).ParseFS(files, "templates/rahmen.html", n))
+		if name != "rahmen" && name != "teile" {
+			pages[name] = template.Must(template.New("").Funcs(s.functions()).ParseFS(files, "templates/rahmen.html", "templates/teile.html", n))
 		}
 	}
 	return pages
@@ -148,20 +180,32 @@ func parsePages() map[string]*template.Template {
 type frame struct {
 	Room     string
 	Exercise bool
-	Path     string
+	Inside   bool   // control room, not public
+	Path     string // of this page
+	Lang     string
+	Theme    string // light or dark
+	Paused   bool   // no live update
 	Page     any
 }
 
-// render makes the whole page before it writes a byte of it.
+// render shows a page of the control room.
 func (s *server) render(w http.ResponseWriter, r *http.Request, status int, page string, data any) error {
-	return s.execute(w, status, page, "rahmen", frame{
-		Room: s.room.Settings.Name, Exercise: s.room.Settings.Exercise, Path: r.URL.Path, Page: data,
-	})
+	return s.show(w, r, status, page, true, data)
 }
 
-// part renders one named block of a page, for updates in place.
-func (s *server) part(w http.ResponseWriter, page, block string, data any) error {
-	return s.execute(w, http.StatusOK, page, block, data)
+// show makes the whole page before it writes a byte of it.
+func (s *server) show(w http.ResponseWriter, r *http.Request, status int, page string, inside bool, data any) error {
+	if err := s.refreshNames(r.Context()); err != nil && inside && page != "fehler" {
+		return err
+	}
+	f := frame{
+		Room: s.room.Settings.Name, Exercise: s.room.Settings.Exercise, Inside: inside, Path: r.URL.RequestURI(),
+		Lang: "de", Theme: theme(r), Paused: paused(r), Page: data,
+	}
+	if l, ok := data.(interface{ lang() string }); ok {
+		f.Lang = l.lang()
+	}
+	return s.execute(w, status, page, "rahmen", f)
 }
 
 func (s *server) execute(w http.ResponseWriter, status int, page, block string, data any) error {

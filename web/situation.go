@@ -1,147 +1,210 @@
 package web
 
 import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"leitstand/access"
-	"leitstand/catalogue"
+	"leitstand/containment"
 	"leitstand/incident"
 	"leitstand/notice"
 	"leitstand/operation"
 	"leitstand/warning"
 )
 
+// board is what several screens need of the store at one moment.
+type board struct {
+	seq       int64
+	news      []item
+	incidents []incident.Incident
+	open      []access.Consent
+	signals   []warning.Signal
+	measures  []containment.Measure
+	people    []access.Person
+	list      notice.List
+	deadlines []deadline
+}
+
+// board reads the store.
+func (s *server) board(ctx context.Context) (b board, err error) {
+	b.seq, b.news, err = s.follow(ctx)
+	for _, read := range []func() error{
+		func() (err error) { b.incidents, err = incident.List(ctx, s.room.Store); return },
+		func() (err error) { b.open, err = access.Open(ctx, s.room.Store); return },
+		func() (err error) { b.signals, err = warning.List(ctx, s.room.Store); return },
+		func() (err error) { b.measures, err = containment.List(ctx, s.room.Store); return },
+		func() (err error) { b.people, err = access.List(ctx, s.room.Store); return },
+		func() (err error) { b.list, err = notice.Newest(ctx, s.room.Store); return },
+	} {
+		if err != nil {
+			return b, err
+		}
+		err = read()
+	}
+	if err == nil {
+		b.deadlines = s.deadlines(b.signals, b.open, b.measures)
+	}
+	return b, err
+}
+
 // situation is what the wall shows: one screen, readable from three metres.
 type situation struct {
 	Now       time.Time
-	Exercise  bool
-	Incidents []incident.Incident
-	Services  []catalogue.Service
-	Rows      []row
-	Totals    []total
+	Phase     string
+	Incidents []incident.Incident // not closed
+	Lead      []access.Person
+	Matrix    matrixView
+	Affected  int // insured people of Kassen with a vital service out of regular operation
+	Assumed   bool
+	Deadlines []deadline // the next three
+	Overdue   int
 	Decisions []access.Consent
-	Signals   []warning.Signal // open ones
+	Signals   int // open
+	News      []item
 	List      notice.List
-	Affected  int // insured people of Kassen with a vital service down
+	Unlisted  int    // changes that the published list does not show yet
+	Sentence  string // the situation for those who listen
+	Stand     string // tells this picture from others
+	Paused    bool
+	Query     string
 }
 
-// row is one Kasse in the matrix.
-type row struct {
-	Kasse catalogue.Kasse
-	Cells []cellView
-}
-
-// cellView is one cell: colour, sign and word.
-type cellView struct {
-	Kasse   catalogue.KasseID
-	Service catalogue.Service
-	Key     string // class of the colour
-	Sign    string
-	Word    string
-	Count   string // "1/2" when not all placements are alike
-	Exists  bool
-}
-
-// total counts the cells of one kind.
-type total struct {
-	Key, Sign, Word string
-	Count           int
-}
-
-// look is how a cell appears. The order is that of the legend.
-func look(c operation.Cell) (key, sign, word string) {
-	switch {
-	case c.Unknown:
-		return "unknown", "?", "unbekannt"
-	case c.Flagged:
-		return "flagged", "!", "muss vom Netz"
-	case c.Emergency == operation.Active:
-		return "emergency", "N", "Notbetrieb"
-	case c.Emergency == operation.HandingOver:
-		return "handover", "⇄", "Übergabe"
-	}
-	switch c.Regular {
-	case operation.Running:
-		return "running", "✓", "läuft"
-	case operation.Limited:
-		return "limited", "◐", "eingeschränkt"
-	case operation.Cut:
-		return "cut", "✕", "abgetrennt"
-	case operation.Failed:
-		return "failed", "✕", "ausgefallen"
-	case operation.Rebuilding:
-		return "rebuilding", "↻", "im Aufbau"
-	case operation.Trial:
-		return "trial", "T", "Probebetrieb"
-	}
-	return "unknown", "?", "unbekannt"
-}
+const wallLines = 3
 
 func (s *server) gather(r *http.Request) (situation, error) {
-	ctx := r.Context()
-	v := situation{Now: s.room.Now(), Exercise: s.room.Settings.Exercise, Services: s.room.Catalogue.Services}
-	v.matrix(s.room.Catalogue, s.room.Cells())
-	var err error
-	if v.Incidents, err = incident.List(ctx, s.room.Store); err != nil {
-		return v, err
-	}
-	if v.Decisions, err = access.Open(ctx, s.room.Store); err != nil {
-		return v, err
-	}
-	all, err := warning.List(ctx, s.room.Store)
+	b, err := s.board(r.Context())
 	if err != nil {
-		return v, err
+		return situation{}, err
 	}
-	for _, sig := range all {
-		if sig.State == warning.Open {
-			v.Signals = append(v.Signals, sig)
+	cells := s.room.Cells()
+	byState := r.URL.Query().Get("ordnung") == "zustand"
+	now := s.room.Now()
+	v := situation{Now: now, Phase: phase(cells, b.incidents), Matrix: s.matrix(cells, byState), List: b.list, Paused: paused(r)}
+	if byState {
+		v.Query = "ordnung=zustand"
+	}
+	for _, i := range b.incidents {
+		if i.ClosedAt.IsZero() {
+			v.Incidents = append(v.Incidents, i)
 		}
 	}
-	v.List, err = notice.Newest(ctx, s.room.Store)
-	return v, err
+	for _, p := range b.people {
+		if p.Has(access.CrisisLead) {
+			v.Lead = append(v.Lead, p)
+		}
+	}
+	for _, sig := range b.signals {
+		if sig.State == warning.Open {
+			v.Signals++
+		}
+	}
+	past, next := splitDeadlines(b.deadlines, now)
+	v.Overdue, v.Deadlines, v.Decisions = len(past), next[:min(wallLines, len(next))], b.open
+	v.News = newest(b.news, wallLines)
+	v.Affected, v.Assumed = s.affected(cells)
+	if v.Unlisted, err = s.unlisted(r.Context()); err != nil {
+		return v, err
+	}
+	v.Sentence = v.sentence()
+	v.Stand = v.stand()
+	return v, nil
 }
 
-func (v *situation) matrix(c *catalogue.Catalogue, cells []operation.Cell) {
-	type key struct {
-		k catalogue.KasseID
-		d catalogue.ServiceID
-	}
-	by := map[key]operation.Cell{}
-	for _, cell := range cells {
-		by[key{cell.Kasse, cell.Service}] = cell
-	}
-	counts := map[string]*total{}
-	for _, k := range c.Kassen {
-		one := row{Kasse: k}
-		vital := false
-		for _, svc := range c.Services {
-			cell, ok := by[key{k.ID, svc.ID}]
-			view := cellView{Kasse: k.ID, Service: svc, Exists: ok}
-			if ok {
-				view.Key, view.Sign, view.Word = look(cell)
-				if cell.Worst < len(cell.Placements) {
-					view.Count = fmt.Sprintf("%d/%d", cell.Worst, len(cell.Placements))
-				}
-				if counts[view.Key] == nil {
-					counts[view.Key] = &total{Key: view.Key, Sign: view.Sign, Word: view.Word}
-				}
-				counts[view.Key].Count++
-				vital = vital || svc.Criticality == 1 && view.Key != "running" && view.Key != "limited"
-			}
-			one.Cells = append(one.Cells, view)
-		}
-		if vital {
-			v.Affected += k.Insured
-		}
-		v.Rows = append(v.Rows, one)
-	}
-	for _, k := range []string{"running", "limited", "emergency", "handover", "trial", "rebuilding", "cut", "failed", "flagged", "unknown"} {
-		if t := counts[k]; t != nil {
-			v.Totals = append(v.Totals, *t)
+// newest picks the newest entries worth a line on the wall, newest first.
+func newest(all []item, n int) []item {
+	var out []item
+	for i := len(all) - 1; i >= 0 && len(out) < n; i-- {
+		if !all[i].Quiet {
+			out = append(out, all[i])
 		}
 	}
+	return out
+}
+
+// affected counts the insured of Kassen with a vital service out of regular operation.
+func (s *server) affected(cells []operation.Cell) (int, bool) {
+	down := map[string]bool{}
+	n, assumed := 0, false
+	for _, c := range cells {
+		svc, _ := s.room.Catalogue.Service(c.Service)
+		out := c.Unknown || c.Regular != operation.Running && c.Regular != operation.Limited
+		if svc.Criticality == 1 && out && !down[string(c.Kasse)] {
+			down[string(c.Kasse)] = true
+			k, _ := s.room.Catalogue.Kasse(c.Kasse)
+			n += k.Insured
+			assumed = assumed || k.InsuredAssumed
+		}
+	}
+	return n, assumed
+}
+
+// phase says where the room stands, from what the placements say; several phases
+// run side by side as soon as the first Kasse returns.
+func phase(cells []operation.Cell, incidents []incident.Incident) string {
+	var cut, emergency, rebuilding, trial, handover bool
+	for _, c := range cells {
+		for _, p := range c.Placements {
+			cut = cut || p.Regular == operation.Cut || p.Regular == operation.Failed
+			emergency = emergency || p.Emergency == operation.Active
+			rebuilding = rebuilding || p.Regular == operation.Rebuilding
+			trial = trial || p.Regular == operation.Trial
+			handover = handover || p.Emergency == operation.HandingOver
+		}
+	}
+	open := false
+	for _, i := range incidents {
+		open = open || i.ClosedAt.IsZero()
+	}
+	var parts []string
+	for _, p := range []struct {
+		holds bool
+		word  string
+	}{{cut, "Abgetrennt"}, {emergency, "Notbetrieb"}, {rebuilding, "Aufbau"}, {trial, "Probebetrieb"}, {handover, "Übergabe"}} {
+		if p.holds {
+			parts = append(parts, p.word)
+		}
+	}
+	switch {
+	case len(parts) > 0:
+		return strings.Join(parts, " · ")
+	case open:
+		return "Vorfall erklärt, alles am Netz"
+	}
+	return "Regelbetrieb"
+}
+
+// sentence is the situation for screen readers; it holds no clock, so that it is
+// read out only when something changed.
+func (v *situation) sentence() string {
+	var parts []string
+	for _, t := range v.Matrix.Totals {
+		parts = append(parts, number(t.Count)+" "+t.Word)
+	}
+	return fmt.Sprintf("%s. Dienste: %s. %d offene Entscheidungen, %d offene Signale, %d überfällige Fristen.",
+		v.Phase, strings.Join(parts, ", "), len(v.Decisions), v.Signals, v.Overdue)
+}
+
+// stand is a hash over everything that the screen shows, to the minute.
+func (v *situation) stand() string {
+	w := *v
+	w.Now = v.Now.Truncate(time.Minute)
+	sum := sha256.Sum256(fmt.Appendf(nil, "%v", w))
+	return hex.EncodeToString(sum[:8])
+}
+
+// unlisted counts the differences between the published list and the present state.
+func (s *server) unlisted(ctx context.Context) (int, error) {
+	l, err := s.room.ListDraft(ctx, "Vergleich")
+	if errors.Is(err, notice.ErrNoChange) {
+		return 0, nil
+	}
+	return len(l.Changes), err
 }
 
 func (s *server) situation(w http.ResponseWriter, r *http.Request) error {
@@ -152,10 +215,16 @@ func (s *server) situation(w http.ResponseWriter, r *http.Request) error {
 	return s.render(w, r, http.StatusOK, "lage", v)
 }
 
+// situationPart is the same for an open screen; it answers with nothing when the
+// screen shows it already.
 func (s *server) situationPart(w http.ResponseWriter, r *http.Request) error {
 	v, err := s.gather(r)
 	if err != nil {
 		return err
 	}
-	return s.part(w, "lage", "teil", v)
+	if r.URL.Query().Get("stand") == v.Stand {
+		w.WriteHeader(http.StatusNoContent)
+		return nil
+	}
+	return s.execute(w, http.StatusOK, "lage", "teil", v)
 }

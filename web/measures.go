@@ -1,0 +1,229 @@
+package web
+
+import (
+	"maps"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"leitstand/access"
+	"leitstand/catalogue"
+	"leitstand/containment"
+	"leitstand/incident"
+	"leitstand/room"
+)
+
+type measuresPage struct {
+	Measures []measureView
+	Actor    actor
+}
+
+type measureView struct {
+	containment.Measure
+	UndoUntil string // how long taking back is possible, in words; empty: it is not
+	Affected  []string
+}
+
+// measures lists what was ordered, with the ways to confirm and to take back.
+func (s *server) measures(w http.ResponseWriter, r *http.Request) error {
+	all, err := containment.List(r.Context(), s.room.Store)
+	if err != nil {
+		return err
+	}
+	page := measuresPage{}
+	if page.Actor, err = s.actors(r, access.CrisisLead, access.Operator); err != nil {
+		return err
+	}
+	state, now := s.room.Operation.Current(), s.room.Now()
+	for _, m := range all {
+		v := measureView{Measure: m}
+		kassen := map[string]bool{}
+		for _, id := range m.Placements {
+			k, _, _, _ := id.Split()
+			kassen[s.kasseName(k)] = true
+			row, ok := state.Placement(id)
+			if ok && row.Cut != nil && row.Cut.Measure == m.ID && now.Before(row.Cut.UndoUntil) && !row.GateOnly {
+				v.UndoUntil = s.moment(row.Cut.UndoUntil, now).Abs
+			}
+		}
+		v.Affected = slices.Sorted(maps.Keys(kassen))
+		page.Measures = append(page.Measures, v)
+	}
+	return s.render(w, r, http.StatusOK, "massnahmen", page)
+}
+
+// measureFormPage is the form, also when it comes back with a preview.
+type measureFormPage struct {
+	Kassen    []catalogue.Kasse
+	Services  []catalogue.Service
+	Sites     []catalogue.Site
+	Incidents []incident.Incident
+	Plan      containment.Plan
+	Preview   *containment.Preview
+	Names     []string // of what goes off
+	Already   []string // of what is off already
+	Fields    []formField
+	Actor     actor
+	Problem   string
+}
+
+// formField is one value of the form, for the hidden fields behind a preview.
+type formField struct{ Name, Value string }
+
+func (s *server) measureForm(w http.ResponseWriter, r *http.Request) error {
+	page, err := s.newMeasureForm(r)
+	if err != nil {
+		return err
+	}
+	page.Plan.Stage = 1
+	return s.render(w, r, http.StatusOK, "massnahme", page)
+}
+
+func (s *server) newMeasureForm(r *http.Request) (measureFormPage, error) {
+	page := measureFormPage{Services: orderedServices(s.room.Catalogue), Sites: s.room.Catalogue.Sites}
+	page.Kassen = slices.SortedFunc(slices.Values(s.room.Catalogue.Kassen), func(a, b catalogue.Kasse) int {
+		return strings.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name))
+	})
+	all, err := incident.List(r.Context(), s.room.Store)
+	if err != nil {
+		return page, err
+	}
+	for _, i := range all {
+		if i.ClosedAt.IsZero() {
+			page.Incidents = append(page.Incidents, i)
+		}
+	}
+	page.Actor, err = s.actors(r, access.CrisisLead, access.Operator)
+	return page, err
+}
+
+// plan reads the form. What it does not say it does not choose.
+func (s *server) plan(r *http.Request) (containment.Plan, error) {
+	f := r.PostForm
+	p := containment.Plan{
+		Incident: f.Get("vorfall"), Title: strings.TrimSpace(f.Get("titel")), Reason: strings.TrimSpace(f.Get("grund")),
+		Immediate: f.Get("gefahr") == "ja", Behaviour: map[catalogue.ServiceID]catalogue.Behaviour{},
+	}
+	var err error
+	if p.Stage, err = strconv.Atoi(f.Get("stufe")); err != nil || p.Stage < 1 || p.Stage > 3 {
+		return p, &failure{status: http.StatusUnprocessableEntity, text: "Bitte die Stufe wählen: 1, 2 oder 3."}
+	}
+	if p.Title == "" || p.Reason == "" {
+		return p, &failure{status: http.StatusUnprocessableEntity, text: "Bitte einen Namen und einen Grund für die Maßnahme angeben."}
+	}
+	p.Selection.Kassen = typed[catalogue.KasseID](f["kasse"])
+	p.Selection.Services = typed[catalogue.ServiceID](f["dienst"])
+	p.Selection.Sites = typed[catalogue.SiteID](f["standort"])
+	p.Selection.Except = typed[string](f["ausser"])
+	p.Emergency = typed[catalogue.ServiceID](f["notbetrieb"])
+	for _, svc := range s.room.Catalogue.Services {
+		if v := f.Get("tuer-" + string(svc.ID)); v != "" {
+			b, err := catalogue.ParseBehaviour(v)
+			if err != nil {
+				return p, &failure{status: http.StatusUnprocessableEntity, text: "Das Verhalten einer Schnittstelle ist nicht lesbar."}
+			}
+			p.Behaviour[svc.ID] = b
+		}
+	}
+	if len(p.Behaviour) == 0 {
+		p.Behaviour = nil
+	}
+	return p, nil
+}
+
+func typed[T ~string](in []string) []T {
+	var out []T
+	for _, v := range in {
+		if v != "" {
+			out = append(out, T(v))
+		}
+	}
+	return out
+}
+
+// measurePreview shows what a measure would cost. It changes nothing.
+func (s *server) measurePreview(w http.ResponseWriter, r *http.Request) error {
+	if err := parse(r); err != nil {
+		return err
+	}
+	page, err := s.newMeasureForm(r)
+	if err != nil {
+		return err
+	}
+	status := http.StatusOK
+	page.Plan, err = s.plan(r)
+	if err == nil {
+		var pre containment.Preview
+		if pre, err = containment.MakePreview(s.room.Catalogue, s.room.Operation.Current(), page.Plan); err == nil {
+			page.Preview = &pre
+			page.Names, page.Already = s.placementNames(pre.Placements), s.placementNames(pre.Already)
+		}
+	}
+	if err != nil {
+		f := s.explain(err)
+		page.Problem, status = f.text, f.status
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.PostForm)) {
+		for _, v := range r.PostForm[name] {
+			if v != "" && name != "als" {
+				page.Fields = append(page.Fields, formField{name, v})
+			}
+		}
+	}
+	return s.render(w, r, status, "massnahme", page)
+}
+
+// measureOrder asks a second person, or cuts at once in immediate danger.
+func (s *server) measureOrder(w http.ResponseWriter, r *http.Request) error {
+	if err := parse(r); err != nil {
+		return err
+	}
+	person, err := as(w, r)
+	if err != nil {
+		return err
+	}
+	p, err := s.plan(r)
+	if err != nil {
+		return err
+	}
+	out, err := room.Do[room.Ordered](r.Context(), s.room, person, "measure.order", p)
+	if err != nil {
+		return err
+	}
+	to := "/massnahmen"
+	if out.Consent != nil {
+		to = "/entscheidungen/" + out.Consent.ID
+	}
+	http.Redirect(w, r, to, http.StatusSeeOther)
+	return nil
+}
+
+// measureFollow confirms a measure as second person or asks to take it back.
+func (s *server) measureFollow(w http.ResponseWriter, r *http.Request) error {
+	if err := parse(r); err != nil {
+		return err
+	}
+	person, err := as(w, r)
+	if err != nil {
+		return err
+	}
+	name, to := "measure.confirm", "/massnahmen"
+	if r.PostForm.Get("zuruecknehmen") != "" {
+		name, to = "measure.undo", "/entscheidungen"
+	}
+	reason, err := needed(r, "grund", "Bitte einen Grund angeben.")
+	if err != nil {
+		return err
+	}
+	if _, err := s.act(r.Context(), person, name, map[string]string{"id": r.PathValue("id"), "reason": reason}); err != nil {
+		return err
+	}
+	http.Redirect(w, r, to, http.StatusSeeOther)
+	return nil
+}
+
+// Has says whether a value was chosen, so that a form comes back as it was sent.
+func (p measureFormPage) Has(name, value string) bool {
+	return slices.ContainsFunc(p.Fields, func(f formField) bool { return f.Name == name && f.Value == value })
+}

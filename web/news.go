@@ -1,0 +1,141 @@
+package web
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"leitstand/base/ledger"
+)
+
+// item is one entry of the ledger in words.
+type item struct {
+	Seq     int64
+	At      time.Time
+	Actor   string
+	Kind    string
+	Subject string
+	Text    string // what, in words
+	Reason  string
+	Quiet   bool
+}
+
+// keep is how many of the newest entries the newsroom remembers.
+const keep = 200
+
+// newsroom remembers the newest entries in words. Entries never change, so that
+// each is read once, however often screens ask.
+type newsroom struct {
+	mu    sync.Mutex
+	last  int64  // newest entry that was read
+	items []item // in order, at most keep
+}
+
+// follow reads what came since the last time and returns the newest entry's
+// number with everything remembered, oldest first.
+func (s *server) follow(ctx context.Context) (int64, []item, error) {
+	n := s.news
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.last == 0 {
+		head, ok, err := ledger.Newest(ctx, s.room.Store, s.room.Public())
+		if err != nil || !ok {
+			return 0, nil, err
+		}
+		n.last = max(0, head.Size-keep)
+	}
+	for {
+		records, err := ledger.Read(ctx, s.room.Store, n.last, keep)
+		if err != nil {
+			return 0, nil, err
+		}
+		for _, r := range records {
+			n.items = append(n.items, s.item(r))
+			n.last = r.Seq
+		}
+		if len(n.items) > keep {
+			n.items = append([]item(nil), n.items[len(n.items)-keep:]...)
+		}
+		if len(records) < keep {
+			return n.last, append([]item(nil), n.items...), nil
+		}
+	}
+}
+
+// item puts an entry into words.
+func (s *server) item(r ledger.Record) item {
+	k, known := kinds()[r.Kind]
+	if !known {
+		k.word = r.Kind
+	}
+	it := item{Seq: r.Seq, At: r.At, Actor: r.Actor, Kind: r.Kind, Subject: r.Subject, Text: k.word, Reason: r.Reason, Quiet: k.quiet}
+	if d := s.detail(r); d != "" {
+		it.Text += ": " + d
+	}
+	return it
+}
+
+// rowFields are what rows of different tables may hold that names them.
+type rowFields struct {
+	Title    string          `json:"title"`
+	Summary  string          `json:"summary"`
+	Grade    string          `json:"grade"`
+	Corrects string          `json:"corrects"`
+	Rule     string          `json:"rule"`
+	Scope    json.RawMessage `json:"scope"`
+	Name     string          `json:"name"`
+}
+
+// detail says what an entry is about, as far as the entry itself knows.
+func (s *server) detail(r ledger.Record) string {
+	var f rowFields
+	counts := map[string]int{}
+	for _, row := range r.Rows {
+		counts[row.Table]++
+		if row.Table == "consent" || row.Table == "incident" || row.Table == "measure" || row.Table == "fact" || row.Table == "signal" || row.Table == "clearance" || row.Table == "person" {
+			_ = json.Unmarshal(row.Value, &f) // an entry without these fields has no detail
+		}
+	}
+	switch {
+	case r.Kind == "fact.noted" && f.Corrects != "":
+		return "Korrektur eines früheren Fakts"
+	case r.Kind == "list.published":
+		var d struct{ Entries, Changes int }
+		_ = json.Unmarshal(r.Data, &d)
+		return fmt.Sprintf("Fassung %s, %d Einträge, %d Änderungen", r.Subject, d.Entries, d.Changes)
+	case f.Title != "":
+		return f.Title
+	case f.Summary != "":
+		return f.Summary
+	case f.Rule != "":
+		return f.Rule
+	case len(f.Scope) > 0:
+		var sc struct{ Kind, ID string }
+		_ = json.Unmarshal(f.Scope, &sc)
+		return s.nodeName(sc.ID)
+	case f.Name != "":
+		return f.Name
+	}
+	return s.countDetail(counts)
+}
+
+func (s *server) countDetail(counts map[string]int) string {
+	var out []string
+	if n := counts["placement"]; n > 0 {
+		out = append(out, number(n)+plural(n, " Stelle", " Stellen"))
+	}
+	if n := counts["component_state"]; n > 0 {
+		out = append(out, number(n)+plural(n, " Komponente", " Komponenten"))
+	}
+	return strings.Join(out, ", ")
+}
+
+func plural(n int, one, many string) string {
+	if n == 1 {
+		return one
+	}
+	return many
+}
