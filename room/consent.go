@@ -39,22 +39,12 @@ func askCommand(ctx context.Context, r *Room, as access.Person, summary string, 
 	return ask(ctx, r, as, access.Question{Kind: cmd.Kind(), Summary: summary, Payload: cmd, Shown: cmd})
 }
 
-// mayAsk tries the command on the present state as if a fitting second person
-// had agreed: what would be refused then is refused now, and not only after
-// somebody was woken up for consent. Whether the people fit is for the end.
+// mayAsk tries the command on the present state as if everybody else it needs had
+// agreed: what would be refused then is refused now, and not only after somebody
+// was woken up for consent.
 func (r *Room) mayAsk(as access.Person, cmd operation.Command) error {
-	second := access.Person{ID: "second", Roles: access.Roles(), Kasse: as.Kasse, Active: true}
-	cmd.Sign(r.Now(), as, second)
-	_, err := operation.Apply(r.Operation.Current(), cmd)
-	if refused, ok := errors.AsType[*operation.Refused](err); ok && refused.Rule == operation.RuleTwoPeople {
-		return nil
-	}
-	if a, ok := cmd.(*operation.Accept); ok && len(a.Closed) == 0 {
-		if refused, ok := errors.AsType[*operation.Refused](err); ok && refused.Rule == operation.RuleNothingLost {
-			return nil // the books are closed with the consent, see operation.Store.Prepare
-		}
-	}
-	return err
+	cmd.Sign(r.Now(), as)
+	return operation.Try(r.Operation.Current(), cmd)
 }
 
 // act carries a command out together with what else belongs to it: one

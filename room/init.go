@@ -53,6 +53,7 @@ func Init(ctx context.Context, opt Options, s Setup) (*Room, error) {
 		opt.Clock = time.Now
 	}
 	settings := Settings{Name: s.Name, Exercise: s.Exercise, Place: "r" + strings.ToLower(rand.Text()[:8]) + "_", Spans: s.Spans}
+	settings.Engine = place(opt, settings).Engine()
 	if err := fill(ctx, opt, settings, s); err != nil {
 		return nil, err
 	}
@@ -133,7 +134,7 @@ func fill(ctx context.Context, opt Options, settings Settings, s Setup) (err err
 // adopt gives everything its first state and every Kasse its journal.
 func (r *Room) adopt(ctx context.Context, s Setup, master *seal.Master) error {
 	now := r.Now()
-	store, err := operation.NewStore(ctx, r.Store, s.Catalogue, operation.Options{Settings: s.Spans, Journal: &bookkeeper{r.Journals}})
+	store, err := operation.NewStore(ctx, r.Store, s.Catalogue, operation.Options{Settings: s.Spans, Journal: operation.FromEmergency(r.Journals)})
 	if err != nil {
 		return err
 	}

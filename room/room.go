@@ -58,6 +58,7 @@ type Settings struct {
 	Name     string `json:"name"`
 	Exercise bool   `json:"exercise"` // marked ÜBUNG everywhere, loopback only, for life
 	Place    string `json:"place"`    // prefix of the schemas in PostgreSQL
+	Engine   string `json:"engine"`   // SQLite or PostgreSQL: where the rows lie
 	// Spans are how long things may take; zero values take the defaults.
 	Spans operation.Settings `json:"spans"`
 }
@@ -103,6 +104,9 @@ func Open(ctx context.Context, opt Options) (r *Room, err error) {
 	if opt.Log == nil {
 		opt.Log = slog.New(slog.DiscardHandler)
 	}
+	if err := settings.fits(opt); err != nil {
+		return nil, err
+	}
 	r = &Room{opt: opt, Settings: settings}
 	if r.release, err = db.LockDir(opt.Data); err != nil {
 		return nil, err
@@ -135,6 +139,18 @@ func place(opt Options, s Settings) db.Place {
 	return db.InDir(opt.Data)
 }
 
+// fits refuses to look for a room's rows where they are not: an empty room would
+// be made there.
+func (s Settings) fits(opt Options) error {
+	switch have := place(opt, s).Engine(); {
+	case s.Engine == have || s.Engine == "":
+		return nil
+	case opt.Database == "":
+		return fmt.Errorf("the rows of this room lie in %s: say where with --db postgres://… or LEITSTAND_DB", s.Engine)
+	}
+	return fmt.Errorf("the rows of this room lie in %s files in %q: leave --db out", s.Engine, opt.Data)
+}
+
 func (r *Room) openJournals(place db.Place) error {
 	index, err := emergency.LoadIndexSecret(r.opt.Data)
 	if err != nil {
@@ -153,7 +169,7 @@ func (r *Room) start(ctx context.Context) error {
 	if r.Catalogue, err = catalogue.Load(ctx, r.Store); err != nil {
 		return err
 	}
-	if r.Operation, err = operation.NewStore(ctx, r.Store, r.Catalogue, operation.Options{Settings: r.Settings.Spans, Journal: &bookkeeper{r.Journals}}); err != nil {
+	if r.Operation, err = operation.NewStore(ctx, r.Store, r.Catalogue, operation.Options{Settings: r.Settings.Spans, Journal: operation.FromEmergency(r.Journals)}); err != nil {
 		return err
 	}
 	if r.Watcher, err = warning.NewWatcher(defaultOwner, r.environmentOf); err != nil {
