@@ -1,0 +1,338 @@
+package room
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"leitstand/access"
+	"leitstand/base/db"
+	"leitstand/base/ledger"
+	"leitstand/catalogue"
+	"leitstand/emergency"
+	"leitstand/gateway"
+	"leitstand/operation"
+	"leitstand/pure/seal"
+)
+
+// DoorsConfig is what a room's gateway stands before. It lies in gateway.json.
+type DoorsConfig struct {
+	Node    string           `json:"node"` // name of this gateway, for life; default "gateway"
+	Routes  []gateway.Route  `json:"routes"`
+	Testers []gateway.Tester `json:"testers,omitempty"`
+	// Elsewhere are placements whose regular side can be reached past the gateway,
+	// such as by a fetcher of mail: a closed door proves nothing about them.
+	Elsewhere []catalogue.PlacementID `json:"elsewhere,omitempty"`
+	// Drain is how long requests may stay under way behind a closed door, in
+	// seconds, before they are cut off and listed in the ledger. Default 30.
+	Drain int64 `json:"drain_seconds,omitempty"`
+}
+
+const (
+	doorsFile   = "doors.table"
+	doorsConfig = "gateway.json"
+	spoolDir    = "spool"
+)
+
+// ErrNoDoors says that a room has no gateway configured.
+var ErrNoDoors = errors.New("this room has no " + doorsConfig + ": name the routes of its gateway there")
+
+// Doors is the gateway of a room: it obeys operation's doors, keeps them in a
+// file, keeps what arrives at doors that buffer, and reports which doors are closed.
+type Doors struct {
+	room      *Room
+	config    DoorsConfig
+	keys      map[catalogue.KasseID][]byte
+	elsewhere map[catalogue.PlacementID]bool
+
+	Gateway *gateway.Gateway
+	Spool   *gateway.Spool
+	replay  *gateway.Replayer
+
+	mu      sync.Mutex // one step at a time
+	version int64      // of the state that the table was made of; -1 before the first
+}
+
+// LoadDoorsConfig reads gateway.json; ErrNoDoors without one.
+func (r *Room) LoadDoorsConfig() (c DoorsConfig, err error) {
+	b, err := os.ReadFile(filepath.Join(r.opt.Data, doorsConfig))
+	if errors.Is(err, os.ErrNotExist) {
+		return c, ErrNoDoors
+	}
+	if err == nil {
+		err = json.Unmarshal(b, &c)
+	}
+	if err != nil {
+		return c, fmt.Errorf("reading %s: %w", doorsConfig, err)
+	}
+	return c, nil
+}
+
+// OpenDoors registers the gateway with operation, opens its spool and makes it
+// obey the present doors. Until it is retired, a side counts as closed by its
+// doors only with its word.
+func (r *Room) OpenDoors(ctx context.Context, c DoorsConfig, emergencies map[catalogue.ServiceID]http.Handler) (*Doors, error) {
+	if c.Node == "" {
+		c.Node = "gateway"
+	}
+	if c.Drain == 0 {
+		c.Drain = 30
+	}
+	d := &Doors{room: r, config: c, keys: map[catalogue.KasseID][]byte{}, elsewhere: map[catalogue.PlacementID]bool{}, version: -1}
+	for _, p := range c.Elsewhere {
+		d.elsewhere[p] = true
+	}
+	services := map[catalogue.ServiceID]bool{}
+	for _, route := range c.Routes {
+		kasse, service, _, ok := route.Placement.Split()
+		if !ok {
+			return nil, fmt.Errorf("route %s%s: %q is no placement", route.Host, route.Prefix, route.Placement)
+		}
+		services[service] = true
+		if d.keys[kasse] != nil {
+			continue
+		}
+		j, err := r.Journals.Open(ctx, kasse)
+		if err != nil {
+			return nil, err
+		}
+		d.keys[kasse] = j.Public().Marshal()
+	}
+	d.Gateway = &gateway.Gateway{Log: r.opt.Log, Emergency: emergencies}
+	if r.Settings.Exercise {
+		d.Gateway.Banner = "ÜBUNG"
+	}
+	var err error
+	if d.Spool, err = gateway.OpenSpool(filepath.Join(r.opt.Data, spoolDir), c.Node, d.key, r.opt.Log); err != nil {
+		return nil, err
+	}
+	d.Gateway.Keeper = d.Spool
+	d.replay = &gateway.Replayer{Gateway: d.Gateway, Spool: d.Spool, Opener: d.opener, Owner: r.heldBy, Log: r.opt.Log}
+	register := &operation.RegisterGateway{Node: c.Node, Services: slices.Sorted(maps.Keys(services))}
+	register.Reason = "Zugang in Betrieb genommen"
+	register.Sign(r.Now(), access.Person{ID: ledger.System})
+	if _, err = r.act(ctx, register, nil); err == nil {
+		err = d.Step(ctx)
+	}
+	if err != nil {
+		return nil, errors.Join(err, d.Spool.Close())
+	}
+	return d, nil
+}
+
+func (d *Doors) key(k catalogue.KasseID) (*seal.PublicKey, error) {
+	raw, ok := d.keys[k]
+	if !ok {
+		return nil, fmt.Errorf("no route leads to Kasse %s", k)
+	}
+	return seal.ParsePublicKey(raw)
+}
+
+func (d *Doors) opener(ctx context.Context, k catalogue.KasseID) (emergency.Opener, error) {
+	j, err := d.room.Journals.Open(ctx, k)
+	if err != nil {
+		return nil, err
+	}
+	return j.Opener(ctx)
+}
+
+// table makes the table of a state.
+func (d *Doors) table(s *operation.State) (*gateway.Table, error) {
+	return doorTable(d.config, s, d.keys)
+}
+
+func doorTable(c DoorsConfig, s *operation.State, keys map[catalogue.KasseID][]byte) (*gateway.Table, error) {
+	t, err := gateway.NewTable(c.Routes, s.Doors(-1))
+	if err != nil {
+		return nil, err
+	}
+	t.Testers, t.Keys = c.Testers, keys
+	return t, nil
+}
+
+// Step makes the gateway obey the newest committed doors and keeps them in the
+// file. The gateway obeys before the file is written: the file is for the next start.
+func (d *Doors) Step(ctx context.Context) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	s, err := d.room.Operation.Refresh(ctx)
+	if err != nil {
+		return fmt.Errorf("following the doors: %w", err)
+	}
+	if s.Version() == d.version {
+		return nil
+	}
+	if d.version >= 0 && len(s.Doors(d.version)) == 0 {
+		d.version = s.Version()
+		return nil
+	}
+	t, err := d.table(s)
+	if err != nil {
+		return err
+	}
+	d.Gateway.Set(t)
+	if err := t.Save(filepath.Join(d.room.opt.Data, doorsFile)); err != nil {
+		return err // the version stays: the file is tried again
+	}
+	d.version = s.Version()
+	return nil
+}
+
+// Report proves to operation that regular sides are closed whose doors this
+// gateway has closed, with nothing under way behind them any more. Where another
+// gateway stands at the same door, operation waits for its word as well.
+func (d *Doors) Report(ctx context.Context) error {
+	now := d.room.Now()
+	if err := d.drain(ctx, now); err != nil {
+		return err
+	}
+	obeyed := d.Gateway.Obeyed()
+	s := d.room.Operation.Current()
+	var closed []catalogue.PlacementID
+	for _, route := range d.config.Routes {
+		p, ok := s.Placement(route.Placement)
+		door, has := s.Door(route.Placement)
+		if !ok || !has || d.elsewhere[p.ID] || p.Writing.Writer != operation.RegularSide || !p.Writing.Closing || p.Regular.Connected() {
+			continue
+		}
+		v, free := obeyed[p.ID]
+		if !free || v < door.Version || slices.Contains(closed, p.ID) {
+			continue
+		}
+		closed = append(closed, p.ID)
+	}
+	if len(closed) == 0 {
+		return nil
+	}
+	if err := d.prove(ctx, now, obeyed, closed...); !refused(err) {
+		return err
+	}
+	errs := make([]error, 0, len(closed))
+	for _, p := range closed { // one by one: the word of another gateway is missing for some of them
+		err := d.prove(ctx, now, obeyed, p)
+		if refused(err) {
+			d.room.opt.Log.Info("a closed door is not proven yet", slog.String("placement", string(p)), slog.Any("error", err))
+			continue
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+func refused(err error) bool {
+	_, ok := errors.AsType[*operation.Refused](err)
+	return ok
+}
+
+// prove gives operation this gateway's word about closed doors.
+func (d *Doors) prove(ctx context.Context, now time.Time, obeyed map[catalogue.PlacementID]int64, closed ...catalogue.PlacementID) error {
+	least := obeyed[closed[0]]
+	for _, p := range closed {
+		least = min(least, obeyed[p])
+	}
+	cmd := &operation.ReportClosed{Placements: closed, Proof: operation.Proof{
+		Kind: operation.ByDoors, At: now, Nodes: []operation.Ack{{Node: d.config.Node, Door: least}},
+	}}
+	cmd.Reason = "Tür geschlossen, nichts mehr unterwegs"
+	cmd.Sign(now, access.Person{ID: ledger.System})
+	_, err := d.room.act(ctx, cmd, nil)
+	return err
+}
+
+// drain cuts off what stays under way behind closed doors, and puts the list on record.
+func (d *Doors) drain(ctx context.Context, now time.Time) error {
+	cut := d.Gateway.Drain(time.Duration(d.config.Drain) * time.Second)
+	if len(cut) == 0 {
+		return nil
+	}
+	by := map[catalogue.PlacementID]int{}
+	for _, c := range cut {
+		by[c.Placement]++
+	}
+	return d.room.Store.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
+		_, err := ledger.Append(ctx, tx, ledger.Entry{
+			At: now, Actor: ledger.System, Kind: "door.drained", Subject: d.config.Node,
+			Reason: "Frist für laufende Anfragen hinter geschlossenen Türen abgelaufen", Data: map[string]any{"cut": by, "requests": cut},
+		})
+		return err
+	})
+}
+
+// Replay delivers what the spool kept for doors that are open again.
+func (d *Doors) Replay(ctx context.Context, now time.Time) (next time.Time, err error) {
+	return d.replay.Due(ctx, now)
+}
+
+// Run follows the doors until ctx ends: a commit of this process is obeyed at
+// once, one of another process on the same database within 50 ms.
+func (d *Doors) Run(ctx context.Context) error {
+	var replay time.Time
+	for {
+		changed := d.room.Store.Changed() // before reading: nothing is missed
+		err := errors.Join(d.Step(ctx), d.Report(ctx))
+		if now := time.Now(); !now.Before(replay) {
+			_, rerr := d.Replay(ctx, now)
+			if rerr != nil && !errors.Is(rerr, emergency.ErrLocked) {
+				err = errors.Join(err, rerr)
+			}
+			replay = now.Add(time.Second)
+		}
+		if err != nil && ctx.Err() == nil {
+			d.room.opt.Log.Error("following the doors", slog.Any("error", err))
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-changed:
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// Close closes the spool. The table stays in its file.
+func (d *Doors) Close() error { return d.Spool.Close() }
+
+// RescueDoors rebuilds the file of doors of a room from its ledger: the rows are
+// compared with the entries first, and a row that does not fit is an error.
+func (r *Room) RescueDoors(ctx context.Context) (file string, err error) {
+	c, err := r.LoadDoorsConfig()
+	if err != nil {
+		return "", err
+	}
+	verified, err := verifyLedger(ctx, r, verifyArgs{State: true})
+	if err != nil {
+		return "", err
+	}
+	for _, v := range verified {
+		if v.Ledger == "room" && len(v.Problems) > 0 {
+			return "", fmt.Errorf("the ledger itself has %d problems, the first: %s: nothing was rebuilt", len(v.Problems), v.Problems[0].Text)
+		}
+	}
+	keys := map[catalogue.KasseID][]byte{}
+	for _, route := range c.Routes {
+		kasse, _, _, _ := route.Placement.Split()
+		j, err := r.Journals.Open(ctx, kasse)
+		if err != nil {
+			return "", err
+		}
+		keys[kasse] = j.Public().Marshal()
+	}
+	t, err := doorTable(c, r.Operation.Current(), keys)
+	if err != nil {
+		return "", err
+	}
+	file = filepath.Join(r.opt.Data, doorsFile)
+	return file, t.Save(file)
+}
+
+// Data is the room's directory.
+func (r *Room) Data() string { return r.opt.Data }
