@@ -78,7 +78,7 @@ func TestExportHasEveryDocumentAndItsChecksum(t *testing.T) {
 	if got.Files != 3 || got.List != hex.EncodeToString(list[:]) {
 		t.Errorf("%+v", got)
 	}
-	for _, line := range strings.Split(strings.TrimSpace(string(sums)), "\n") {
+	for line := range strings.SplitSeq(strings.TrimSpace(string(sums)), "\n") {
 		digest, name, _ := strings.Cut(line, "  ")
 		content, err := os.ReadFile(filepath.Join(dir, name))
 		must(t, err)

@@ -67,7 +67,7 @@ func fetchForever(spec string) error {
 	}
 }
 
-func TestKilledAtRandomMomentsNothingIsLostOrDoubled(t *testing.T) {
+func TestLongKilledAtRandomMomentsNothingIsLostOrDoubled(t *testing.T) {
 	r := newRoom(t, db.InDir(t.TempDir()))
 	r.intake.Close()
 	must(t, r.journals.Close())

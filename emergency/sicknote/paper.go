@@ -178,7 +178,7 @@ func (r *paperReader) diagnoses(n int) []eau.Diagnosis {
 		return nil
 	}
 	var out []eau.Diagnosis
-	for _, one := range strings.Split(r.fields[n-1], ",") {
+	for one := range strings.SplitSeq(r.fields[n-1], ",") {
 		m := paperICD.FindStringSubmatch(strings.TrimSpace(one))
 		if m == nil || len(out) == 6 {
 			r.wrong(n, "are no ICD-10 codes, or more than six")
@@ -289,5 +289,5 @@ func (in *Intake) mailboxOf(k catalogue.KasseID) (*Mailbox, error) {
 			return b.Mailbox, nil
 		}
 	}
-	return nil, fmt.Errorf("Kasse %s: %w", k, ErrNoMailbox)
+	return nil, fmt.Errorf("mailbox of Kasse %s: %w", k, ErrNoMailbox)
 }
