@@ -52,7 +52,7 @@ func menuItem(path, link, word string) navItem {
 // shorten cuts a summary for the wall, at a word.
 func shorten(s string) string {
 	const most = 70
-	r := []rune(firstPart(s))
+	r := []rune(s)
 	if len(r) <= most {
 		return string(r)
 	}
@@ -88,6 +88,7 @@ func (s *server) functions() template.FuncMap {
 		"freigabe":   clearanceWord,
 		"verhalten":  behaviourWord,
 		"gruppe":     audienceWord,
+		"vorn":       firstPart,
 		"kurz":       shorten,
 		"punkt":      menuItem,
 		"wer":        func(a actor, id string) whoField { return whoField{a, id} },
