@@ -39,9 +39,9 @@ type clearanceGrantCmd struct {
 	roomFlags
 	asFlag
 	evidenceFlags
-	Scope      string        `arg:"" help:"What is clean: environment:IK@site, component:ID, backup:ID or credentials:ID."`
+	Scope      string        `arg:"" help:"What is clean: environment:IK@site, component:ID, backup:ID or realm:ID."`
 	Check      string        `help:"How it was examined: rebuilt, cleaned or untouched." enum:"rebuilt,cleaned,untouched" default:"cleaned"`
-	Covers     []string      `help:"Further environments and components that the same examination covers."`
+	Covers     []string      `help:"Environments and components that a backup or realm covers."`
 	Conditions string        `help:"Conditions in words."`
 	Valid      time.Duration `help:"How long it holds." default:"720h"`
 	Reason     string        `help:"Why." required:""`
@@ -78,7 +78,7 @@ type rotationProveCmd struct {
 	roomFlags
 	asFlag
 	evidenceFlags
-	Scope     string    `arg:"" help:"Whose credentials: environment:IK@site, component:ID or credentials:ID."`
+	Scope     string    `arg:"" help:"Whose credentials: environment:IK@site, component:ID or realm:ID."`
 	Covers    []string  `help:"Further environments and components."`
 	RotatedAt time.Time `help:"When, if not now (RFC 3339)." format:"2006-01-02T15:04:05Z07:00"`
 	Reason    string    `help:"Why." required:""`
@@ -145,22 +145,6 @@ type stateCmd struct {
 	Trial   trialCmd   `cmd:"" help:"Ask for entry into trial, through the gate."`
 	Accept  acceptCmd  `cmd:"" help:"Ask for acceptance into regular operation."`
 	Confirm confirmCmd `cmd:"" help:"Confirm that things are in their stored state."`
-}
-
-type emergencyCmd struct {
-	Prepare emergencyPrepareCmd `cmd:"" help:"Say that the emergency path of placements may start (check list: SGB X § 80, SGB V § 393)."`
-}
-
-type emergencyPrepareCmd struct {
-	roomFlags
-	asFlag
-	Placements []string `arg:"" help:"Placements (IK/service/site)."`
-	Reason     string   `help:"Why, and where the check list lies." required:""`
-}
-
-// Run prepares emergency operation.
-func (c *emergencyPrepareCmd) Run(a *app) error {
-	return c.act(a, c.As, "emergency.prepare", map[string]any{"placements": c.Placements, "reason": c.Reason}, nil)
 }
 
 type handoverCmd struct {
