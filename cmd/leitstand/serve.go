@@ -85,8 +85,10 @@ func (c *initCmd) setup(opt room.Options) (room.Setup, error) {
 
 type serveCmd struct {
 	roomFlags
-	Listen string   `help:"Address of the control room. Only loopback until there are logins." default:"127.0.0.1:8460"`
-	Log    []string `help:"Log file to watch (several times)." type:"path" placeholder:"FILE"`
+	gatewayFlags
+	Listen  string   `help:"Address of the control room. Only loopback until there are logins." default:"127.0.0.1:8460"`
+	Log     []string `help:"Log file to watch (several times)." type:"path" placeholder:"FILE"`
+	Gateway string   `help:"Address of the room's gateway, which stands before what DIR/gateway.json names." placeholder:"ADDR"`
 }
 
 // Run serves a room until it is stopped.
@@ -104,8 +106,10 @@ func (c *serveCmd) Run(a *app) error {
 	}
 	defer func() { _ = r.Close() }() // everything is durable
 	token := rand.Text()
-	return serveRoom(a.ctx, r, c.Listen, token, c.Log, func(addr string) {
-		fmt.Fprintf(a.stderr, "Leitstand: http://%s/?token=%s\n", addr, token)
+	return c.beside(a, r, c.Gateway, func(ctx context.Context) error {
+		return serveRoom(ctx, r, c.Listen, token, c.Log, func(addr string) {
+			fmt.Fprintf(a.stderr, "Leitstand: http://%s/?token=%s\n", addr, token)
+		})
 	})
 }
 

@@ -1,0 +1,189 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"text/tabwriter"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"leitstand/gateway"
+	"leitstand/room"
+)
+
+// gatewayFlags are how a gateway listens.
+type gatewayFlags struct {
+	TLSCert string `name:"gateway-cert" help:"Certificate file of the gateway. With it the gateway may listen beyond loopback; SIGHUP takes a new one without losing a connection." type:"existingfile" placeholder:"FILE"`
+	TLSKey  string `name:"gateway-key" help:"Key file of the certificate." type:"existingfile" placeholder:"FILE"`
+}
+
+// listen opens the listener of a gateway: loopback only, unless there is a certificate.
+func (f gatewayFlags) listen(ctx context.Context, addr string) (net.Listener, *gateway.Certificate, error) {
+	var cert *gateway.Certificate
+	var err error
+	switch {
+	case f.TLSCert != "" && f.TLSKey != "":
+		if cert, err = gateway.LoadCertificate(f.TLSCert, f.TLSKey); err != nil {
+			return nil, nil, err
+		}
+	case f.TLSCert != "" || f.TLSKey != "":
+		return nil, nil, errors.New("the gateway needs both --gateway-cert and --gateway-key")
+	default:
+		host, _, err := net.SplitHostPort(addr)
+		if err != nil {
+			return nil, nil, fmt.Errorf("address %q of the gateway: %w", addr, err)
+		}
+		if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+			return nil, nil, fmt.Errorf("the gateway listens beyond loopback (%s) only with --gateway-cert and --gateway-key", addr)
+		}
+	}
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", addr)
+	if err != nil {
+		return nil, nil, fmt.Errorf("listening for the gateway: %w", err)
+	}
+	return l, cert, nil
+}
+
+// serve serves a gateway until ctx ends.
+func (f gatewayFlags) serve(ctx context.Context, a *app, g *gateway.Gateway, addr string) error {
+	l, cert, err := f.listen(ctx, addr)
+	if err != nil {
+		return err
+	}
+	var conf *tls.Config
+	if cert != nil {
+		conf = cert.Config()
+		hup := make(chan os.Signal, 1)
+		signal.Notify(hup, syscall.SIGHUP)
+		defer signal.Stop(hup)
+		again, stop := context.WithCancel(ctx)
+		defer stop()
+		go func() { // ends with this function
+			for {
+				select {
+				case <-again.Done():
+					return
+				case <-hup:
+					if err := cert.Reload(); err != nil {
+						fmt.Fprintf(a.stderr, "leitstand: %v; the old certificate stays in use\n", err)
+					}
+				}
+			}
+		}()
+	}
+	fmt.Fprintf(a.stderr, "Gateway: %s\n", l.Addr())
+	return gateway.Serve(ctx, gateway.Server(g, gateway.Limits{}, conf), l, 30*time.Second)
+}
+
+// beside runs a room's gateway beside rest, until either ends.
+func (f gatewayFlags) beside(a *app, r *room.Room, addr string, rest func(ctx context.Context) error) error {
+	if addr == "" {
+		return rest(a.ctx)
+	}
+	conf, err := r.LoadDoorsConfig()
+	if err != nil {
+		return err
+	}
+	d, err := r.OpenDoors(a.ctx, conf, nil)
+	if err != nil {
+		return err
+	}
+	g, ctx := errgroup.WithContext(a.ctx)
+	g.Go(func() error { return rest(ctx) })
+	g.Go(func() error { return d.Run(ctx) })
+	g.Go(func() error { return f.serve(ctx, a, d.Gateway, addr) })
+	return errors.Join(g.Wait(), d.Close())
+}
+
+type gatewayCmd struct {
+	Serve  gatewayServeCmd  `cmd:"" help:"Stand at the doors without a room: obey a table file, keep what doors buffer in a spool beside it."`
+	Table  gatewayTableCmd  `cmd:"" help:"Print a table file."`
+	Rescue gatewayRescueCmd `cmd:"" help:"Rebuild a damaged table file of a room from its ledger."`
+}
+
+type gatewayServeCmd struct {
+	gatewayFlags
+	Table  string `help:"Table of doors, as a room writes it (DIR/doors.table). It is followed when it changes." required:"" type:"path" placeholder:"FILE"`
+	Listen string `help:"Address of the gateway." default:"127.0.0.1:8470"`
+	Spool  string `help:"Directory for what doors buffer. Default: spool beside the table." type:"path" placeholder:"DIR"`
+	Node   string `help:"Name of this gateway." default:"gateway"`
+}
+
+// Run starts from the file alone; a damaged one stops the start.
+func (c *gatewayServeCmd) Run(a *app) error {
+	t, err := gateway.Load(c.Table)
+	if errors.Is(err, gateway.ErrDamaged) {
+		return fmt.Errorf("%w: run leitstand gateway rescue --data DIR", err)
+	}
+	if err != nil {
+		return err
+	}
+	if c.Spool == "" {
+		c.Spool = filepath.Join(filepath.Dir(c.Table), "spool")
+	}
+	log := slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	g := &gateway.Gateway{Log: log}
+	g.Set(t)
+	s, err := gateway.OpenSpool(c.Spool, c.Node, g.KeysOf, log)
+	if err != nil {
+		return err
+	}
+	g.Keeper = s
+	group, ctx := errgroup.WithContext(a.ctx)
+	group.Go(func() error { return g.FollowFile(ctx, c.Table, 50*time.Millisecond) })
+	group.Go(func() error { return c.serve(ctx, a, g, c.Listen) })
+	return errors.Join(group.Wait(), s.Close())
+}
+
+type gatewayTableCmd struct {
+	File string `arg:"" help:"Table file." type:"path"`
+}
+
+// Run prints a table.
+func (c *gatewayTableCmd) Run(a *app) error {
+	t, err := gateway.Load(c.File)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(a.stdout, "version %d, %d doors, keys of %d Kassen, %d testers\n", t.Version, len(t.Doors), len(t.Keys), len(t.Testers))
+	w := tabwriter.NewWriter(a.stdout, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(w, "HOST\tPREFIX\tPLACEMENT\tDOOR\tEPOCH\tVERSION\tUPSTREAM")
+	for i := range t.Doors {
+		d := &t.Doors[i]
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%d\t%s\n", d.Host, d.Prefix, d.Placement, d.Row.Answer, d.Row.Epoch, d.Row.Version, d.Upstream)
+	}
+	return w.Flush()
+}
+
+type gatewayRescueCmd struct {
+	roomFlags
+}
+
+// Run rebuilds the file.
+func (c *gatewayRescueCmd) Run(a *app) error {
+	opt, err := c.options(a)
+	if err != nil {
+		return err
+	}
+	r, err := room.Open(a.ctx, opt)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = r.Close() }() // it only read
+	file, err := r.RescueDoors(a.ctx)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(a.stdout, "%s was rebuilt from the ledger\n", file)
+	return nil
+}
