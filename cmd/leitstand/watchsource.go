@@ -143,7 +143,7 @@ func (w *watcher) list(name string) []job {
 func isLog(p string) bool {
 	p = strings.TrimSuffix(strings.ToLower(p), ".gz")
 	switch filepath.Ext(p) {
-	case ".evtx", ".json", ".jsonl", ".ndjson", ".log", ".zip":
+	case ".evtx", ".json", ".jsonl", ".ndjson", ".log", ".raw", ".zip":
 		return true
 	}
 	base := filepath.Base(p)

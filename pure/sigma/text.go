@@ -33,6 +33,9 @@ func (e *Event) DecodeText(line string, year int) {
 		msg, program = e.header(line, year)
 	}
 	e.Add("message", msg)
+	if e.cisco(line, year) {
+		return
+	}
 	e.origin(program)
 	switch {
 	case strings.HasPrefix(msg, "type=") || strings.HasPrefix(msg, "node=") || program == "auditd" || program == "audispd":
@@ -40,6 +43,31 @@ func (e *Event) DecodeText(line string, year int) {
 	case strings.HasPrefix(program, "sshd") || strings.Contains(msg, "pam_unix("):
 		e.login(msg)
 	}
+}
+
+// cisco recognises the messages of IOS devices, "time: %FACILITY-SEVERITY-MNEMONIC: text".
+// Which of the device's log sources a line is for, only the rule knows.
+func (e *Event) cisco(line string, year int) bool {
+	before, rest, ok := strings.Cut(line, "%")
+	if !ok || len(before) > 100 {
+		return false
+	}
+	tag, _, ok := strings.Cut(rest, ":")
+	parts := strings.Split(tag, "-")
+	if !ok || len(parts) < 3 || strings.ContainsAny(tag, " abcdefghijklmnopqrstuvwxyz") || len(parts[len(parts)-2]) != 1 {
+		return false
+	}
+	e.Add("mnemonic", tag)
+	for i := 0; i+15 <= len(before); i++ {
+		if t, err := time.Parse("2006 Jan _2 15:04:05", strconv.Itoa(year)+" "+before[i:i+15]); err == nil && year > 0 {
+			e.Time = t
+			break
+		}
+	}
+	for _, s := range [...]string{"aaa", "bgp", "ldp", "syslog"} {
+		e.Sources = append(e.Sources, Logsource{Product: "cisco", Service: s})
+	}
+	return true
 }
 
 // priority reads "<PRI>" (RFC 5424 §6.2.1).

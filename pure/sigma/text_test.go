@@ -39,6 +39,11 @@ func TestTextLinesBecomeFields(t *testing.T) {
 			[]string{"timestamp=Jun 14 15:16:01", "host=combo", "pid=19939", "program=sshd(pam_unix)", "message=authentication failure; logname= uid=0 rhost=218.188.2.4  user=root", "outcome=failed", "src_ip=218.188.2.4", "user=root"},
 			"2023-06-14T15:16:01Z", []string{"syslog", "sshd", "auth"},
 		},
+		{
+			"Cisco IOS", "172.16.5.10 6705: Feb 17 13:40:03.673: %PARSER-5-CFGLOG_LOGGEDCMD: User:admin  logged command:x",
+			[]string{"message=172.16.5.10 6705: Feb 17 13:40:03.673: %PARSER-5-CFGLOG_LOGGEDCMD: User:admin  logged command:x", "mnemonic=PARSER-5-CFGLOG_LOGGEDCMD"},
+			"2023-02-17T13:40:03Z", []string{"aaa", "bgp", "ldp", "syslog"},
+		},
 		{"anything else", "just words", []string{"message=just words"}, "", []string{"syslog"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

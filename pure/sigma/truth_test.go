@@ -4,6 +4,7 @@ import (
 	"archive/zip"
 	"bufio"
 	"bytes"
+	"encoding/json"
 	"io"
 	"io/fs"
 	"os"
@@ -177,4 +178,70 @@ func TestEngineAgreesWithTheDefinition(t *testing.T) {
 			}
 		}
 	})
+}
+
+// The outside truth: for each of these event logs the rule it is named after
+// must match, in the log and in the JSON that SigmaHQ made of it.
+func TestEveryRegressionRuleMatchesItsEvents(t *testing.T) {
+	set, _ := sigma.ParseRules(sharedRules(t))
+	eng, _ := sigma.Compile(set, sigma.Options{})
+	m, ev := eng.NewMatcher(), eng.NewEvent()
+	logs, dumps := 0, 0
+	err := filepath.WalkDir(detect+"sigma-regression", func(p string, d fs.DirEntry, err error) error {
+		ext := filepath.Ext(p)
+		if err != nil || (ext != ".evtx" && ext != ".json" && ext != ".raw") {
+			return err
+		}
+		data, err := os.ReadFile(p)
+		if err != nil {
+			return err
+		}
+		id := strings.TrimSuffix(filepath.Base(p), ext)
+		found := false
+		note := func() {
+			for _, r := range m.Match(ev) {
+				found = found || r.ID == id
+			}
+		}
+		switch ext {
+		case ".raw":
+			logs++
+			for line := range strings.Lines(string(data)) {
+				ev.Reset()
+				ev.DecodeText(line, 2026)
+				note()
+			}
+		case ".evtx":
+			logs++
+			r := evtx.NewBytesReader(data)
+			for rec, ok := r.Next(); ok; rec, ok = r.Next() {
+				fill(ev, rec)
+				note()
+			}
+		default:
+			dumps++
+			for dec := json.NewDecoder(bytes.NewReader(data)); ; {
+				var raw json.RawMessage
+				if err := dec.Decode(&raw); err != nil {
+					break
+				}
+				ev.Reset()
+				if err := ev.DecodeJSON(raw); err != nil {
+					t.Errorf("%s: %v", p, err)
+				}
+				note()
+			}
+		}
+		if !found {
+			t.Errorf("%s: rule does not match", strings.TrimPrefix(p, detect))
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d logs, %d JSON files", logs, dumps)
+	if logs != 131 {
+		t.Errorf("%d event logs, want 131", logs)
+	}
 }
