@@ -16,9 +16,9 @@ import (
 )
 
 type eauBenchCmd struct {
-	JSON    bool          `help:"Print one JSON object." name:"json"`
-	Seconds time.Duration `help:"How long to measure." default:"3s" name:"for"`
-	Dir     string        `arg:"" help:"Directory with sick notes; distinct valid ones are measured."`
+	JSON   bool          `help:"Print one JSON object." name:"json"`
+	Length time.Duration `help:"How long to measure." default:"3s" name:"for"`
+	Dir    string        `arg:"" help:"Directory with sick notes; distinct valid ones are measured."`
 }
 
 // benchResult is what is measured; times are medians over alternating rounds.
@@ -43,7 +43,7 @@ func (c *eauBenchCmd) Run(a *app) error {
 	if skipped > 0 {
 		fmt.Fprintf(a.stderr, "leitstand: %d files left out: not valid, no sick note, or seen before\n", skipped)
 	}
-	r, err := bench(a, docs, c.Seconds)
+	r, err := bench(a, docs, c.Length)
 	if err != nil {
 		return err
 	}

@@ -73,8 +73,7 @@ func check(b []byte, opt Options, read bool) (*Document, Report) {
 // unreadable is the report on bytes that are no document.
 func unreadable(err error, expect Kind) Report {
 	f := Finding{Key: "xml", Severity: SeverityError, Line: 1, Text: err.Error()}
-	var se *SyntaxError
-	if errors.As(err, &se) {
+	if se, ok := errors.AsType[*SyntaxError](err); ok {
 		f.Line, f.Text = se.Line, se.Text
 		switch se.Kind {
 		case FaultCharset:
@@ -159,12 +158,16 @@ func (c *checker) checkVersion(root int32, written, issued, at string) {
 	profile := c.tree.child(c.tree.child(root, "meta"), "profile")
 	path := c.tree.nodes[root].name + ".meta.profile"
 	if issued != "" && !w.has(issued) {
-		c.add(Finding{Key: "version-date", Severity: SeverityError, Path: path, Line: c.tree.line(c.tree.nodes[profile].pos),
-			Text: "Version " + written + " der Profile gilt nicht am Ausstellungsdatum " + german(issued) + "."})
+		c.add(Finding{
+			Key: "version-date", Severity: SeverityError, Path: path, Line: c.tree.line(c.tree.nodes[profile].pos),
+			Text: "Version " + written + " der Profile gilt nicht am Ausstellungsdatum " + german(issued) + ".",
+		})
 	}
 	if at != "" && !w.has(at) {
-		c.add(Finding{Key: "version-receipt", Severity: SeverityError, Path: path, Line: c.tree.line(c.tree.nodes[profile].pos),
-			Text: "Version " + written + " der Profile wird am Tag des Eingangs " + german(at) + " nicht angenommen."})
+		c.add(Finding{
+			Key: "version-receipt", Severity: SeverityError, Path: path, Line: c.tree.line(c.tree.nodes[profile].pos),
+			Text: "Version " + written + " der Profile wird am Tag des Eingangs " + german(at) + " nicht angenommen.",
+		})
 	}
 }
 
@@ -180,12 +183,16 @@ func german(day string) string {
 func (c *checker) checkRoot(root int32) {
 	t := &c.tree
 	if c.kind == KindUnknown {
-		c.add(Finding{Key: "kind", Severity: SeverityError, Path: t.nodes[root].name, Line: t.line(t.nodes[root].pos),
-			Text: "Das Dokument ist weder eAU noch Storno noch Fehlernachricht."})
+		c.add(Finding{
+			Key: "kind", Severity: SeverityError, Path: t.nodes[root].name, Line: t.line(t.nodes[root].pos),
+			Text: "Das Dokument ist weder eAU noch Storno noch Fehlernachricht.",
+		})
 	}
 	if t.nodes[root].flags&(inXHTML|inOther) != 0 {
-		c.add(Finding{Key: "namespace", Severity: SeverityError, Path: t.nodes[root].name, Line: t.line(t.nodes[root].pos),
-			Text: "Das Wurzelelement gehört nicht zum Namensraum von FHIR."})
+		c.add(Finding{
+			Key: "namespace", Severity: SeverityError, Path: t.nodes[root].name, Line: t.line(t.nodes[root].pos),
+			Text: "Das Wurzelelement gehört nicht zum Namensraum von FHIR.",
+		})
 		return
 	}
 	p := c.set.profiles[rootProfile(c.kind)]
@@ -224,8 +231,10 @@ func (c *checker) add(f Finding) {
 	if len(c.findings) >= maxFindings {
 		if !c.overflow {
 			c.overflow = true
-			c.findings = append(c.findings, Finding{Key: "limit", Severity: SeverityError, Line: f.Line, Code: errorCode(c.code, ""),
-				Text: "Das Dokument hat mehr Fehler, als hier aufgezählt werden."})
+			c.findings = append(c.findings, Finding{
+				Key: "limit", Severity: SeverityError, Line: f.Line, Code: errorCode(c.code, ""),
+				Text: "Das Dokument hat mehr Fehler, als hier aufgezählt werden.",
+			})
 		}
 		return
 	}

@@ -43,7 +43,7 @@ func errorKeys(r *eau.Report) []string {
 
 // versionOf is the version that the folder names; errors and the KBV's own test cases are of today's.
 func versionOf(name string) eau.Version {
-	for _, part := range strings.Split(name, "/") {
+	for part := range strings.SplitSeq(name, "/") {
 		switch v, _, _ := strings.Cut(part, "-from"); v {
 		case "1.0.2", "1.1.0", "1.2.0", "1.2.1":
 			return eau.Version(v)

@@ -1,5 +1,7 @@
 package eau
 
+import "slices"
+
 // Kind is the kind of a document.
 type Kind int
 
@@ -117,12 +119,7 @@ func (c *Certificate) AccidentInsuranceDoctor() bool {
 }
 
 func (c *Certificate) hasCause(code string) bool {
-	for _, have := range c.Causes {
-		if have == code {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(c.Causes, code)
 }
 
 // Name is a person's name. Family is the own name without additions;

@@ -184,7 +184,7 @@ func (p *parser) binary(least int) (*expr, error) {
 			return left, nil
 		}
 		p.pos++
-		switch b.op {
+		switch b.op { //nolint:exhaustive // all others take two operands
 		case opAs:
 			left = p.table.node(&expr{op: opAs, args: []*expr{left}, text: p.peek()})
 			p.pos++

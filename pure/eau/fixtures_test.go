@@ -1,6 +1,9 @@
 package eau
 
-import "testing"
+import (
+	"maps"
+	"testing"
+)
 
 // The certificates that the tests are built on: fictitious people, one for each
 // kind of case that the profiles know. Together they use every element that
@@ -147,9 +150,7 @@ func documents(tb testing.TB) map[string][]byte {
 	keep("fehler", b, err)
 	b, err = WriteError(ErrorNotice{ID: NewID("fixture", "fehler2"), Code: "301", MessageID: "abc@kim.telematik"})
 	keep("fehler-mail", b, err)
-	for name, b := range enriched(tb, out) {
-		out[name] = b
-	}
+	maps.Copy(out, enriched(tb, out))
 	return out
 }
 

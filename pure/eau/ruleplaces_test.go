@@ -28,7 +28,7 @@ func (p *places) walk(r *rule, place string, types []string) {
 			return // a data type inside itself (Identifier.assigner.identifier) says nothing new
 		}
 	}
-	types = append(types[:len(types):len(types)], r.typ)
+	types = append(slices.Clip(types), r.typ)
 	if r.resource || r.typ == "-" {
 		return
 	}

@@ -101,7 +101,7 @@ func (t *tree) line(pos int32) int {
 }
 
 func (t *tree) fault(kind FaultKind, pos int, text string) *SyntaxError {
-	return &SyntaxError{Kind: kind, Line: t.line(int32(pos)), Text: text} //nolint:gosec // pos is below maxBytes
+	return &SyntaxError{Kind: kind, Line: t.line(int32(pos)), Text: text}
 }
 
 // scan fills the tree. The source must stay unchanged while the tree is used.

@@ -1,6 +1,9 @@
 package eau
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Namespaces, as far as FHIR needs them: which of FHIR, XHTML and "another"
 // an element belongs to. Bindings of prefixes are rare and kept in a short stack.
@@ -61,9 +64,9 @@ func (s *scanner) unbindDeep() {
 }
 
 func (s *scanner) lookup(prefix string) (string, bool) {
-	for i := len(s.tree.ns) - 1; i >= 0; i-- {
-		if s.tree.ns[i].prefix == prefix {
-			return s.tree.ns[i].uri, true
+	for _, b := range slices.Backward(s.tree.ns) {
+		if b.prefix == prefix {
+			return b.uri, true
 		}
 	}
 	return "", false

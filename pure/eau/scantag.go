@@ -87,8 +87,8 @@ func (s *scanner) open(name string, pos int, attrs []attr, closed bool) error {
 	outer := s.plain
 	s.bind(attrs)
 	t := s.tree
-	id := int32(len(t.nodes))                          //nolint:gosec // below maxNodes
-	nd := node{name: name, pos: int32(pos), up: s.cur} //nolint:gosec // below maxBytes
+	id := int32(len(t.nodes))
+	nd := node{name: name, pos: int32(pos), up: s.cur}
 	flags, local, ok := s.namespace(name)
 	if !ok {
 		s.pos = pos
@@ -119,7 +119,7 @@ func (s *scanner) open(name string, pos int, attrs []attr, closed bool) error {
 	}
 	parent.last = id
 	if closed {
-		t.nodes[id].end = int32(s.pos) //nolint:gosec // below maxBytes
+		t.nodes[id].end = int32(s.pos)
 		s.unbind(outer)
 		s.depth--
 		return nil
@@ -165,7 +165,7 @@ func (s *scanner) endTag() error {
 		return s.fail("Ein Endetag passt nicht zum offenen Element.")
 	}
 	s.pos = i + 1
-	nd.end = int32(s.pos) //nolint:gosec // below maxBytes
+	nd.end = int32(s.pos)
 	s.cur = nd.up
 	s.unbindDeep()
 	s.depth--
@@ -326,10 +326,10 @@ func entity(s string) (r rune, n int) {
 		digits, base = digits[1:], 16
 	}
 	code, err := strconv.ParseUint(digits, base, 32)
-	if err != nil || strings.HasPrefix(digits, "+") || !isXMLChar(rune(code)) { //nolint:gosec // 32 bits; out of range is refused
+	if err != nil || strings.HasPrefix(digits, "+") || !isXMLChar(rune(code)) {
 		return 0, 0
 	}
-	return rune(code), end + 1 //nolint:gosec // checked by isXMLChar
+	return rune(code), end + 1
 }
 
 func isXMLChar(r rune) bool {

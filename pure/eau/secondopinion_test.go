@@ -37,7 +37,7 @@ func publishedInvariants(t *testing.T) map[string]*published {
 	}
 	out := map[string]*published{}
 	for _, row := range list {
-		p := &published{profile: row[0].(string), key: row[1].(string), text: row[3].(string)}
+		p := &published{profile: fmt.Sprint(row[0]), key: fmt.Sprint(row[1]), text: fmt.Sprint(row[3])}
 		if p.expr, err = fhirpath.Compile(adapt(p.text)); err != nil {
 			t.Fatalf("%s: %v", p.key, err)
 		}
@@ -162,8 +162,8 @@ func (w *jsonWriter) object(n int32, kids []*rule) map[string]any {
 			if v == nil {
 				delete(o2, "primitive")
 			}
-			if ext != nil {
-				o2["extension"] = ext.(map[string]any)["extension"]
+			if side, ok := ext.(map[string]any); ok {
+				o2["extension"] = side["extension"]
 			}
 			v, ext, typ = o2, nil, ""
 		}

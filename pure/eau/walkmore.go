@@ -1,6 +1,7 @@
 package eau
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -190,8 +191,10 @@ func (c *checker) wrongType(ref string, r *rule) bool {
 }
 
 func (c *checker) strayAttr(a *strayAttr) {
-	c.add(Finding{Key: "attribute", Severity: SeverityError, Path: c.path(a.node), Line: c.tree.line(c.tree.nodes[a.node].pos),
-		Text: "Das Attribut „" + a.name + "“ ist nicht zulässig."})
+	c.add(Finding{
+		Key: "attribute", Severity: SeverityError, Path: c.path(a.node), Line: c.tree.line(c.tree.nodes[a.node].pos),
+		Text: "Das Attribut „" + a.name + "“ ist nicht zulässig.",
+	})
 }
 
 // report is a finding on the element being checked.
@@ -206,8 +209,10 @@ func (c *checker) reportAt(n int32, key string, s Severity, text string) {
 
 // missing is a finding on a child that is not there.
 func (c *checker) missing(n int32, k *rule, key, text string) {
-	c.add(Finding{Key: key, Severity: SeverityError, Path: c.path(n) + "." + fhirName(k.name, false),
-		Line: c.tree.line(c.tree.nodes[n].pos), Text: text})
+	c.add(Finding{
+		Key: key, Severity: SeverityError, Path: c.path(n) + "." + fhirName(k.name, false),
+		Line: c.tree.line(c.tree.nodes[n].pos), Text: text,
+	})
 }
 
 // path writes where an element stands. Elements that R4 lets repeat have an index.
@@ -225,8 +230,8 @@ func (c *checker) path(n int32) string {
 		parts = append(parts, part)
 	}
 	var out strings.Builder
-	for i := len(parts) - 1; i >= 0; i-- {
-		out.WriteString(parts[i])
+	for i, part := range slices.Backward(parts) {
+		out.WriteString(part)
 		if i > 0 {
 			out.WriteByte('.')
 		}

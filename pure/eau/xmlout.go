@@ -4,6 +4,7 @@ import (
 	"crypto/sha1" //nolint:gosec // RFC 9562 §5.5 makes version 5 UUIDs with it; nothing secret rests on it
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -58,10 +59,10 @@ func (w *xmlWriter) open(names ...string) {
 }
 
 func (w *xmlWriter) shut(names ...string) {
-	for i := len(names) - 1; i >= 0; i-- {
+	for _, n := range slices.Backward(names) {
 		w.depth--
 		w.indent()
-		w.raw("</", names[i], ">")
+		w.raw("</", n, ">")
 	}
 }
 
