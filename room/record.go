@@ -44,6 +44,11 @@ func verifyLedger(ctx context.Context, r *Room, a verifyArgs) ([]Verified, error
 			rep.Problems = append(rep.Problems, ledger.Problem{Kind: "rule", Text: fmt.Sprintf("Regel %d: %s", v.Rule, v.Text)})
 		}
 	}
+	gone, err := r.missingJournals(ctx)
+	if err != nil {
+		return nil, err
+	}
+	rep.Problems = append(rep.Problems, gone...)
 	out := []Verified{rep}
 	err = r.eachJournal(ctx, func(j *emergency.Journal) error {
 		name := j.Store().Name()
@@ -52,6 +57,21 @@ func verifyLedger(ctx context.Context, r *Room, a verifyArgs) ([]Verified, error
 		return err
 	})
 	return out, err
+}
+
+// missingJournals names Kassen whose journal is gone: each got one with the room.
+func (r *Room) missingJournals(ctx context.Context) ([]ledger.Problem, error) {
+	have, err := r.Journals.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var out []ledger.Problem
+	for _, k := range r.Catalogue.Kassen {
+		if !slices.Contains(have, k.ID) {
+			out = append(out, ledger.Problem{Kind: "missing", Text: fmt.Sprintf("the journal of Kasse %s is gone", k.ID)})
+		}
+	}
+	return out, nil
 }
 
 // headsOf picks the heads of one ledger. A head that cannot be read is given to

@@ -93,7 +93,7 @@ func (r *Room) Keepers() []ledger.Keeper {
 }
 
 // Open opens a room that Init made.
-func Open(ctx context.Context, opt Options) (r *Room, err error) {
+func Open(ctx context.Context, opt Options) (_ *Room, err error) {
 	settings, err := readSettings(opt.Data)
 	if err != nil {
 		return nil, err
@@ -107,7 +107,7 @@ func Open(ctx context.Context, opt Options) (r *Room, err error) {
 	if err := settings.fits(opt); err != nil {
 		return nil, err
 	}
-	r = &Room{opt: opt, Settings: settings}
+	r := &Room{opt: opt, Settings: settings}
 	if r.release, err = db.LockDir(opt.Data); err != nil {
 		return nil, err
 	}
