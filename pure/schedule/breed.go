@@ -1,8 +1,10 @@
 package schedule
 
 import (
+	"cmp"
 	"context"
 	"math"
+	"slices"
 )
 
 // herd is the search for the textbook problem: two populations of schedules, one
@@ -11,7 +13,9 @@ import (
 // and the other way round, so that every child is also a justification of its
 // parents and costs one schedule, not three. After the bi-population idea of
 // Debels and Vanhoucke (2007), double justification of Valls, Ballestín and
-// Quintanilla (2005) and the peaks of Valls, Ballestín and Quintanilla (2008).
+// Quintanilla (2005) and the peaks of Valls, Ballestín and Quintanilla (2008). New
+// are that the stretch a child takes whole is the one in which that parent is
+// furthest ahead of the other, and that the populations shrink as the budget does.
 type herd struct {
 	c      *classic
 	d      *decoder
@@ -22,8 +26,8 @@ type herd struct {
 
 	sides [2][]animal // 0 built forwards, 1 backwards
 	key   []int32
-	load  []int64 // of a task per slot: share of the capacities, in thousandths
-	busy  []int64 // prefix sums of load over time
+	load  []int64    // of a task per slot: share of the capacities, in thousandths
+	busy  [2][]int64 // prefix sums of load over time, of both parents
 	child [2]animal
 	best  int32
 	stop  bool
@@ -44,7 +48,8 @@ func (a *animal) betterThan(b *animal) bool {
 // The figures of the search; found by trying, on counts of schedules only.
 const (
 	shortWindow, longWindow = 10, 40 // hundredths of the makespan that a child takes whole from one parent
-	windowTries             = 3      // windows looked at for the busiest
+	windowTries             = 8      // windows looked at for the best one
+	firstHerd, lastHerd     = 20, 2  // tenths of the size asked for, at the start and at the end
 	shakenShare             = 10     // one key in so many changes when there is nothing to cross
 )
 
@@ -59,7 +64,7 @@ func newHerd(ctx context.Context, c *classic, seed uint64, report func([]int32, 
 			}
 		}
 	}
-	h.busy = make([]int64, c.total+2)
+	h.busy = [2][]int64{make([]int64, c.total+2), make([]int64, c.total+2)}
 	for k := range h.child {
 		h.child[k] = h.newAnimal()
 	}
@@ -103,11 +108,26 @@ func (h *herd) limit(schedules int64) { h.budget = schedules }
 func (h *herd) passes() int64         { return h.d.built }
 func (h *herd) done() bool            { return h.stop || h.best <= h.c.bound }
 
-// epoch breeds a fresh herd of the given size until the budget is used up.
+// epoch breeds a fresh herd until the budget is used up. It begins with twice the
+// given size and ends with a fifth of it.
 func (h *herd) epoch(size, number int) {
 	if number == 0 {
 		h.rule()
 	}
+	first, began := max(2, size*firstHerd/10), h.d.built
+	h.found(first)
+	for from := 0; !h.over(); from = 1 - from {
+		fewer := max(1, first-size*lastHerd/10)
+		h.shrink(first - int(int64(fewer)*(h.d.built-began)/(h.budget-began)))
+		for i := 0; i < len(h.sides[from]) && !h.over(); i++ {
+			h.breed(from, i)
+		}
+	}
+}
+
+// found makes both sides of a new herd: sampled schedules, pushed to the right, and
+// those pushed to the left again.
+func (h *herd) found(size int) {
 	for k := range h.sides {
 		h.sides[k] = h.sides[k][:0]
 		for range size {
@@ -132,13 +152,18 @@ func (h *herd) epoch(size, number int) {
 		h.turn(right)
 		h.build(0, left)
 	}
-	for from := 0; !h.over(); from = 1 - from {
-		for i := range size {
-			if h.over() {
-				return
-			}
-			h.breed(from, i)
-		}
+}
+
+// shrink lets the best of both sides live on.
+func (h *herd) shrink(size int) {
+	if size = max(size, 2); size >= len(h.sides[0]) {
+		return
+	}
+	for k := range h.sides {
+		slices.SortStableFunc(h.sides[k], func(a, b animal) int {
+			return cmp.Or(cmp.Compare(a.makespan, b.makespan), cmp.Compare(a.late, b.late))
+		})
+		h.sides[k] = h.sides[k][:size]
 	}
 }
 
@@ -200,10 +225,10 @@ func (h *herd) shake() {
 	}
 }
 
-// cross makes keys for a child: a busy stretch of a stays together as it is, the
-// rest stands before and after it in the order of b.
+// cross makes keys for a child: a stretch of a stays together as it is, the rest
+// stands before and after it in the order of b.
 func (h *herd) cross(a, b *animal) {
-	from, to := h.window(a)
+	from, to := h.window(a, b)
 	first, last := a.makespan-to, a.makespan-from // the stretch, seen from the other end
 	far := a.makespan + b.makespan
 	for i, f := range a.finish {
@@ -219,10 +244,27 @@ func (h *herd) cross(a, b *animal) {
 	}
 }
 
-// window draws a stretch of time and takes the busiest of a few of that length.
-func (h *herd) window(a *animal) (from, to int32) {
+// window draws stretches of time of one length and takes that in which a does most
+// more work than b.
+func (h *herd) window(a, b *animal) (from, to int32) {
+	mine, other := h.work(0, a), h.work(1, b)
 	m := a.makespan
-	busy := h.busy[:m+1]
+	short, long := m*shortWindow/100, m*longWindow/100
+	length := min(m, short+h.r.below(long-short+1))
+	most := int64(math.MinInt64)
+	for range windowTries {
+		t := h.r.below(m - length + 1)
+		u, v := min(t, b.makespan), min(t+length, b.makespan)
+		if ahead := mine[t+length] - mine[t] - (other[v] - other[u]); ahead > most {
+			most, from = ahead, t
+		}
+	}
+	return from, from + length
+}
+
+// work sums up an animal's load from the start to each slot.
+func (h *herd) work(k int, a *animal) []int64 {
+	busy := h.busy[k][:a.makespan+1]
 	clear(busy)
 	for i, f := range a.finish {
 		if h.load[i] != 0 {
@@ -236,16 +278,7 @@ func (h *herd) window(a *animal) (from, to int32) {
 		busy[t] = sum
 		sum += level
 	}
-	short, long := m*shortWindow/100, m*longWindow/100
-	length := min(m, short+h.r.below(long-short+1))
-	most := int64(-1)
-	for range windowTries {
-		t := h.r.below(m - length + 1)
-		if v := busy[t+length] - busy[t]; v > most {
-			most, from = v, t
-		}
-	}
-	return from, from + length
+	return busy
 }
 
 // build turns the keys into a schedule on one side.

@@ -55,7 +55,7 @@ func TestResultsDoNotChangeUnnoticed(t *testing.T) {
 	for i, s := range r.Plan.Start {
 		sum += (i + 1) * s
 	}
-	if r.Plan.Makespan != 164 || sum != 144972 {
+	if r.Plan.Makespan != 164 || sum != 161266 {
 		t.Errorf("makespan %d, sum of starts %d", r.Plan.Makespan, sum)
 	}
 }
