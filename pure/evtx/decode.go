@@ -23,7 +23,7 @@ func (r *Reader) decode(rec *Record, start, size int) error {
 	r.fields, r.arena, r.subs = r.fields[:0], r.arena[:0], r.subs[:0]
 	r.budget = maxFields
 	c := cursor{b: r.buf, pos: start + recordHeader, end: start + size - 4}
-	if got := binary.LittleEndian.Uint32(r.buf[start+size-4:]); got != uint32(size) { //nolint:gosec // at most 65536
+	if got := binary.LittleEndian.Uint32(r.buf[start+size-4:]); got != uint32(size) {
 		// The size at the end is a copy; a torn record shows here first.
 		if err := r.fragment(c, placeRoot, "", false, 0); err != nil {
 			return fmt.Errorf("size at the end is %d, not %d: %w", got, size, err)
@@ -133,8 +133,10 @@ func (r *Reader) template(off, id int, p place, section string) (*template, erro
 	if t.err == nil {
 		r.known[known] = t
 	} else if other := r.known[known]; other != nil {
-		r.report(Damage{Chunk: r.chunk, Offset: r.record.Offset, Record: r.record.ID, Kind: DamagedChunk,
-			Reason: fmt.Sprintf("template %08x is not where it should be (%v); the one of that id read before serves", id, t.err)})
+		r.report(Damage{
+			Chunk: r.chunk, Offset: r.record.Offset, Record: r.record.ID, Kind: DamagedChunk,
+			Reason: fmt.Sprintf("template %08x is not where it should be (%v); the one of that id read before serves", id, t.err),
+		})
 		t = other
 	}
 	r.templates[key] = t

@@ -19,7 +19,7 @@ const (
 	recordMagic     = 0x00002a2a
 )
 
-// ErrNotEVTX: neither the file header nor any chunk was found.
+// ErrNotEVTX means that neither the file header nor any chunk was found.
 var ErrNotEVTX = errors.New("not a Windows event log: no file header and no chunk")
 
 // Record is one event. Fields and their texts are valid until the next call of Next.
@@ -266,8 +266,10 @@ func (r *Reader) nextRecord() (*Record, int, bool) {
 		r.pos = r.findRecord(r.pos+1, min(r.free, r.have))
 		if r.pos > r.free || !isZero(r.buf[from:min(r.pos, r.have)]) {
 			r.stats.Damaged++
-			r.report(Damage{Chunk: r.chunk, Offset: base + int64(from), Kind: DamagedRecord,
-				Reason: fmt.Sprintf("no record where one should begin; %d bytes passed over", min(r.pos, r.have)-from)})
+			r.report(Damage{
+				Chunk: r.chunk, Offset: base + int64(from), Kind: DamagedRecord,
+				Reason: fmt.Sprintf("no record where one should begin; %d bytes passed over", min(r.pos, r.have)-from),
+			})
 		}
 	}
 	if r.pos < min(r.free, r.have) && !isZero(r.buf[r.pos:r.have]) {
@@ -303,7 +305,7 @@ func (r *Reader) findRecord(from, end int) int {
 		}
 		from += i
 		if from+minRecord <= end {
-			if n, _ := r.frame(from); n > 0 && binary.LittleEndian.Uint32(r.buf[from+n-4:]) == uint32(n) { //nolint:gosec // n is at most 65536
+			if n, _ := r.frame(from); n > 0 && binary.LittleEndian.Uint32(r.buf[from+n-4:]) == uint32(n) {
 				return from
 			}
 		}

@@ -73,19 +73,19 @@ func appendValue(dst []byte, t Type, b []byte) []byte {
 	case AnsiString:
 		return appendLatin(dst, b)
 	case Int8:
-		return strconv.AppendInt(dst, int64(int8(b[0])), 10) //nolint:gosec // the bits are an int8
+		return strconv.AppendInt(dst, int64(int8(b[0])), 10)
 	case UInt8:
 		return strconv.AppendUint(dst, uint64(b[0]), 10)
 	case Int16:
-		return strconv.AppendInt(dst, int64(int16(binary.LittleEndian.Uint16(b))), 10) //nolint:gosec // the bits are an int16
+		return strconv.AppendInt(dst, int64(int16(binary.LittleEndian.Uint16(b))), 10)
 	case UInt16:
 		return strconv.AppendUint(dst, uint64(binary.LittleEndian.Uint16(b)), 10)
 	case Int32:
-		return strconv.AppendInt(dst, int64(int32(binary.LittleEndian.Uint32(b))), 10) //nolint:gosec // the bits are an int32
+		return strconv.AppendInt(dst, int64(int32(binary.LittleEndian.Uint32(b))), 10)
 	case UInt32:
 		return strconv.AppendUint(dst, uint64(binary.LittleEndian.Uint32(b)), 10)
 	case Int64:
-		return strconv.AppendInt(dst, int64(binary.LittleEndian.Uint64(b)), 10) //nolint:gosec // the bits are an int64
+		return strconv.AppendInt(dst, int64(binary.LittleEndian.Uint64(b)), 10)
 	case UInt64:
 		return strconv.AppendUint(dst, binary.LittleEndian.Uint64(b), 10)
 	case Real32:
@@ -197,12 +197,12 @@ func appendTime(dst []byte, t time.Time) []byte {
 	dst = append(two(append(two(append(two(dst, h), ':'), mi), ':'), s), '.')
 	n := t.Nanosecond() / 100
 	for div := 1000000; div > 0; div /= 10 {
-		dst = append(dst, byte('0'+n/div%10)) //nolint:gosec // one digit
+		dst = append(dst, byte('0'+n/div%10))
 	}
 	return append(dst, 'Z')
 }
 
-func two(dst []byte, n int) []byte { return append(dst, byte('0'+n/10), byte('0'+n%10)) } //nolint:gosec // 0 to 99
+func two(dst []byte, n int) []byte { return append(dst, byte('0'+n/10), byte('0'+n%10)) }
 
 // trimNUL16 takes the terminating zeros off.
 func trimNUL16(b []byte) []byte {
@@ -221,14 +221,14 @@ func appendUTF16(dst, b []byte) []byte {
 		if v&0xff80ff80ff80ff80 != 0 {
 			break
 		}
-		dst = append(dst, byte(v), byte(v>>16), byte(v>>32), byte(v>>48)) //nolint:gosec // the low bytes are meant
+		dst = append(dst, byte(v), byte(v>>16), byte(v>>32), byte(v>>48))
 		i += 8
 	}
 	for ; i+2 <= len(b); i += 2 {
 		u := rune(b[i]) | rune(b[i+1])<<8
 		switch {
 		case u < utf8.RuneSelf:
-			dst = append(dst, byte(u)) //nolint:gosec // below 0x80
+			dst = append(dst, byte(u))
 		case utf16.IsSurrogate(u) && i+4 <= len(b):
 			r := utf16.DecodeRune(u, rune(b[i+2])|rune(b[i+3])<<8)
 			if r != utf8.RuneError {

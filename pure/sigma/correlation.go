@@ -57,7 +57,6 @@ type Correlation struct {
 	aliases    map[string]map[string]string // alias -> rule as written -> field
 	members    []*Rule                      // Rules resolved, in order
 	cond       *expr                        // temporal: condition over the rules
-	condSearch []string                     // its searches, index is the member
 	line       int
 }
 
@@ -95,14 +94,11 @@ func (c *Correlation) holds(v float64) bool {
 func (c *Correlation) enough() int {
 	n := 0
 	for _, l := range c.limits {
-		switch l.op { //exhaustive:ignore limits are comparisons
-		case opGreater:
-			n = max(n, int(l.num)+1)
-		case opGreaterEq, opNumber:
-			n = max(n, int(l.num))
-		default:
-			n = max(n, int(l.num)+1)
+		at := int(l.num)
+		if l.op != opGreaterEq && l.op != opNumber {
+			at++
 		}
+		n = max(n, at)
 	}
 	return n
 }
@@ -254,10 +250,11 @@ func (c *Correlation) describe() string {
 		s += " by " + strings.Join(c.GroupBy, ", ")
 	}
 	s += " within " + c.Timespan.String()
+	var limits strings.Builder
 	for _, l := range c.limits {
-		s += " " + l.op.sign() + " " + strconv.FormatFloat(l.num, 'g', -1, 64)
+		limits.WriteString(" " + l.op.sign() + " " + strconv.FormatFloat(l.num, 'g', -1, 64))
 	}
-	return s
+	return s + limits.String()
 }
 
 // resolve finds the rules that correlations refer to. A correlation whose

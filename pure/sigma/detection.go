@@ -1,6 +1,7 @@
 package sigma
 
 import (
+	"slices"
 	"strings"
 )
 
@@ -15,7 +16,7 @@ type detection struct {
 func parseSearches(n *node, ph Placeholders, skip ...string) (*detection, error) {
 	d := &detection{searches: map[string]*expr{}}
 	for i, k := range n.keys {
-		if containsWord(skip, k.text) {
+		if slices.Contains(skip, k.text) {
 			continue
 		}
 		x, err := parseSearch(n.kids[i], ph, 0)

@@ -40,7 +40,7 @@ func compileRegex(src string) *regexProg {
 	if err != nil || len(prog.Inst) > 1<<16 {
 		return nil
 	}
-	p := &regexProg{inst: prog.Inst, start: uint32(prog.Start), minLen: minLength(re, 0)} //nolint:gosec // at most 2^16
+	p := &regexProg{inst: prog.Inst, start: uint32(prog.Start), minLen: minLength(re, 0)}
 	p.anchored = prog.StartCond()&syntax.EmptyBeginText != 0
 	if !p.classify() {
 		return nil
@@ -60,7 +60,8 @@ func minLength(re *syntax.Regexp, depth int) int {
 	if depth > maxDepth {
 		return 0
 	}
-	switch re.Op { //exhaustive:ignore all others may be empty
+	//exhaustive:ignore
+	switch re.Op { // all others may be empty
 	case syntax.OpLiteral:
 		return len(re.Rune)
 	case syntax.OpCharClass, syntax.OpAnyChar, syntax.OpAnyCharNotNL:
@@ -97,7 +98,7 @@ func (p *regexProg) classify() bool {
 		if len(in.Rune) == 1 {
 			r0 := in.Rune[0]
 			cuts = append(cuts, r0, r0+1)
-			if syntax.Flags(in.Arg)&syntax.FoldCase != 0 { //nolint:gosec // flags fit
+			if syntax.Flags(in.Arg)&syntax.FoldCase != 0 {
 				for r := unicode.SimpleFold(r0); r != r0; r = unicode.SimpleFold(r) {
 					cuts = append(cuts, r, r+1)
 				}
@@ -124,7 +125,7 @@ func (p *regexProg) class(r rune) uint8 {
 	if !ok {
 		i--
 	}
-	return uint8(i) //nolint:gosec // at most maxClasses
+	return uint8(i)
 }
 
 // couldMatch is the cheap part: length and literals. low is the folded text.
@@ -199,7 +200,7 @@ func (d *dfa) state(pcs []uint32, ctx uint8) int32 {
 	if s, ok := d.index[string(d.key)]; ok {
 		return s
 	}
-	s := int32(len(d.states)) //nolint:gosec // bounded by maxDFA
+	s := int32(len(d.states))
 	d.states = append(d.states, dfaState{slices.Clone(pcs), ctx})
 	d.index[string(d.key)] = s
 	for range d.stride {
@@ -320,7 +321,7 @@ func (d *dfa) follow(pc uint32, flags syntax.EmptyOp, r rune) bool {
 		case syntax.InstCapture, syntax.InstNop:
 			d.stack = append(d.stack, in.Out)
 		case syntax.InstEmptyWidth:
-			if syntax.EmptyOp(in.Arg)&^flags == 0 { //nolint:gosec // flags fit
+			if syntax.EmptyOp(in.Arg)&^flags == 0 {
 				d.stack = append(d.stack, in.Out)
 			}
 		case syntax.InstRune, syntax.InstRune1, syntax.InstRuneAny, syntax.InstRuneAnyNotNL:

@@ -1,6 +1,7 @@
 package sigma
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -81,7 +82,7 @@ func (c *compiler) test(p *predicate) int32 {
 	key := p.key()
 	id, ok := c.byKey[key]
 	if !ok {
-		id = int32(len(c.tests)) //nolint:gosec // far below 2^31 tests
+		id = int32(len(c.tests))
 		t := p.compile(c.names)
 		if t.kind == testRegex {
 			t.dfa = c.regexes
@@ -113,7 +114,7 @@ func Compile(set *RuleSet, opt Options) (*Engine, []Problem) {
 			})
 			continue
 		}
-		c.count(r.cond, int32(r.seq+1)) //nolint:gosec // far below 2^31 rules
+		c.count(r.cond, int32(r.seq+1))
 		for i := range b.routes {
 			c.nameRoute(&b.routes[i])
 		}
@@ -320,17 +321,17 @@ func (c *compiler) index(g *group, conds []*flat) {
 	clear(c.stamp)
 	c.groupSize = len(conds)
 	for n, f := range conds {
-		c.countSights(f, int32(n+1)) //nolint:gosec // far below 2^31 rules
+		c.countSights(f, int32(n+1))
 	}
 	idx := newIndexBuilder(c, g)
 	for n, f := range conds {
 		w, ok := c.witnessOf(f)
 		if !ok {
-			g.always = append(g.always, int32(n)) //nolint:gosec // as above
+			g.always = append(g.always, int32(n))
 			continue
 		}
 		for _, s := range w.sights {
-			idx.add(s, int32(n)) //nolint:gosec // as above
+			idx.add(s, int32(n))
 		}
 	}
 	g.scan = idx.scan.build()
@@ -364,7 +365,7 @@ func (c *compiler) sight(test int32) *seen {
 		s.sight, s.odds, s.ok = c.sightOf(test)
 		if s.ok {
 			if s.num = c.numbers[s.sight]; s.num == 0 {
-				s.num = int32(len(c.numbers) + 1) //nolint:gosec // far below 2^31 literals
+				s.num = int32(len(c.numbers) + 1)
 				c.numbers[s.sight] = s.num
 			}
 		}
@@ -373,12 +374,9 @@ func (c *compiler) sight(test int32) *seen {
 }
 
 func (g *group) rename(r renaming) {
-	for _, have := range g.fields {
-		if have == r {
-			return
-		}
+	if !slices.Contains(g.fields, r) {
+		g.fields = append(g.fields, r)
 	}
-	g.fields = append(g.fields, r)
 }
 
 // windows binds a rule to a channel and event number.
@@ -415,10 +413,8 @@ func (b *routedRule) declared(sources []Logsource) binding {
 		}
 		return binding{}
 	}
-	for _, s := range sources {
-		if b.rule.Logsource.fits(s) {
-			return always()
-		}
+	if slices.ContainsFunc(sources, b.rule.Logsource.fits) {
+		return always()
 	}
 	return binding{}
 }

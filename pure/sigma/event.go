@@ -87,21 +87,21 @@ func (e *Event) Reset() {
 // Add adds a value to a field.
 func (e *Event) Add(name, value string) {
 	off := e.keep(value)
-	e.named(name, off, uint32(len(value)), false) //nolint:gosec // an event is far below 4 GiB
+	e.named(name, off, uint32(len(value)), false)
 }
 
 // AddBytes is Add for a value that is not a string yet. The bytes are copied.
 func (e *Event) AddBytes(name string, value []byte) {
-	off := uint32(len(e.arena)) //nolint:gosec // an event is far below 4 GiB
+	off := uint32(len(e.arena))
 	e.arena = append(e.arena, value...)
-	e.named(name, off, uint32(len(value)), false) //nolint:gosec // as above
+	e.named(name, off, uint32(len(value)), false)
 }
 
 // AddNull adds a field that is there and has no value.
 func (e *Event) AddNull(name string) { e.named(name, 0, 0, true) }
 
 func (e *Event) keep(s string) uint32 {
-	off := uint32(len(e.arena)) //nolint:gosec // an event is far below 4 GiB
+	off := uint32(len(e.arena))
 	e.arena = append(e.arena, s...)
 	return off
 }
@@ -110,10 +110,10 @@ func (e *Event) named(name string, off, n uint32, null bool) {
 	f := field{id: e.names.lookup([]byte(name)), off: off, n: n, null: null}
 	if f.id == 0 || e.names.names[f.id] != name {
 		f.name = e.keep(name)
-		f.nameLen = uint32(len(name)) //nolint:gosec // an event is far below 4 GiB
+		f.nameLen = uint32(len(name))
 	}
 	if e.names.alias[f.id] != 0 {
-		e.alias = append(e.alias, int32(len(e.fields))) //nolint:gosec // an event has not 2^31 fields
+		e.alias = append(e.alias, int32(len(e.fields)))
 	}
 	e.push(f)
 }
@@ -124,7 +124,7 @@ func (e *Event) push(f field) {
 	if f.id == 0 {
 		return
 	}
-	at := int32(len(e.fields)) //nolint:gosec // an event has not 2^31 fields
+	at := int32(len(e.fields))
 	s := &e.first[f.id]
 	if s.epoch != e.epoch {
 		*s = slot{epoch: e.epoch, first: at, last: at}
@@ -150,7 +150,7 @@ func (e *Event) folded(f *field) []byte {
 	if f.low == 0 {
 		from := len(e.low)
 		e.low, f.high = foldInto(e.low, e.value(f))
-		f.low, f.lowLen = uint32(from+1), uint32(len(e.low)-from) //nolint:gosec // an event is far below 4 GiB
+		f.low, f.lowLen = uint32(from+1), uint32(len(e.low)-from)
 		e.low = append(e.low, 0, 0, 0, 0, 0, 0, 0, 0)
 	}
 	return e.low[f.low-1 : f.low-1+f.lowLen]

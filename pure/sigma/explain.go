@@ -1,6 +1,9 @@
 package sigma
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // Explanation says why a rule matches an event, or why not.
 type Explanation struct {
@@ -27,12 +30,9 @@ func (r *Rule) Explain(e *Event) Explanation {
 	r.cond.walk("", func(search string, p *predicate) {
 		c := Check{Search: search, Test: p.String(), Field: p.field, Holds: p.holds(e)}
 		c.Value, c.Present = p.witness(e)
-		for _, have := range x.Checks {
-			if have == c {
-				return
-			}
+		if !slices.Contains(x.Checks, c) {
+			x.Checks = append(x.Checks, c)
 		}
-		x.Checks = append(x.Checks, c)
 	})
 	x.Matched = r.cond.eval(func(p *predicate) bool { return p.holds(e) })
 	return x

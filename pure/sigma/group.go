@@ -48,7 +48,7 @@ func newIndexBuilder(c *compiler, g *group) *indexBuilder {
 func (b *indexBuilder) add(s sight, rule int32) {
 	list, ok := b.byLit[s]
 	if !ok {
-		list = int32(len(b.g.lists)) //nolint:gosec // far below 2^31 literals
+		list = int32(len(b.g.lists))
 		b.g.lists = append(b.g.lists, nil)
 		b.byLit[s] = list
 		b.file(s, list)

@@ -148,7 +148,7 @@ func (d *jsonDecoder) member(base, depth int) bool {
 	if len(e.path) > maxPath {
 		return d.bad("nested names are too long")
 	}
-	ok := true
+	var ok bool
 	if c == '{' {
 		ok = d.object(depth + 1)
 	} else {
@@ -184,7 +184,7 @@ const maxPath = 1024
 // value reads a value and adds it to the event as a value of f.
 func (d *jsonDecoder) value(f field, c byte, depth int) bool {
 	e := d.e
-	f.off = uint32(len(e.arena)) //nolint:gosec // an event is far below 4 GiB
+	f.off = uint32(len(e.arena))
 	switch c {
 	case '"':
 		if !d.text() {
@@ -213,7 +213,7 @@ func (d *jsonDecoder) value(f field, c byte, depth int) bool {
 			return false
 		}
 	}
-	f.n = uint32(len(e.arena)) - f.off //nolint:gosec // as above
+	f.n = uint32(len(e.arena)) - f.off
 	e.push(f)
 	return true
 }
@@ -307,13 +307,12 @@ func (d *jsonDecoder) text() bool {
 			d.i = len(src)
 			return d.bad("a text is not closed")
 		}
-		c := src[i]
-		switch {
-		case c == '"':
+		switch c := src[i]; c {
+		case '"':
 			d.i = i + 1
 			d.e.arena = dst[:j]
 			return true
-		case c == '\\':
+		case '\\':
 			if i+1 < len(src) && src[i+1] == '\\' { // by far the most frequent, in Windows paths
 				dst[j] = '\\'
 				i, j = i+2, j+1

@@ -278,7 +278,7 @@ func (m *Matcher) scan(ev *Event, g *group) {
 			if from < 0 || to > len(v) || !foldEqual(v[from:to], l.text) {
 				continue
 			}
-			if l.field == 0 || ev.stands(l, uint32(from), uint32(to)) { //nolint:gosec // an event is far below 4 GiB
+			if l.field == 0 || ev.stands(l, uint32(from), uint32(to)) {
 				m.add(g.lists[l.pay])
 			}
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/netip"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf16"
@@ -128,7 +129,7 @@ func (c *chain) modify(m string, before []string, ph Placeholders) error {
 			return nil
 		})
 	case "i", "m", "s":
-		if !containsWord(before, "re") {
+		if !slices.Contains(before, "re") {
 			return errAt(c.line, "modifier %q stands only after re", m)
 		}
 		c.flags += m
@@ -177,15 +178,6 @@ func (c *chain) modify(m string, before []string, ph Placeholders) error {
 	return nil
 }
 
-func containsWord(words []string, w string) bool {
-	for _, x := range words {
-		if x == w {
-			return true
-		}
-	}
-	return false
-}
-
 // each changes every value in place; list items keep their own line.
 func (c *chain) each(f func(*value) error) error {
 	for i := range c.vals {
@@ -208,8 +200,7 @@ func (c *chain) strings(mod string, f func(pattern) ([]pattern, error)) error {
 		}
 		ps, err := f(v.pat)
 		if err != nil {
-			var at *lineError
-			if errors.As(err, &at) {
+			if at, ok := errors.AsType[*lineError](err); ok {
 				return errAt(v.line, "modifier %s: %s", mod, at.msg)
 			}
 			return errAt(v.line, "modifier %s: %v", mod, err)
@@ -405,7 +396,7 @@ func fillHoles(p pattern, ph Placeholders) ([]pattern, error) {
 		var next []pattern
 		for _, head := range out {
 			for _, f := range fill {
-				next = append(next, append(head[:len(head):len(head)], f...))
+				next = append(next, append(slices.Clip(head), f...))
 			}
 		}
 		if len(next) > maxExpansion {

@@ -2,6 +2,7 @@ package sigma
 
 import (
 	"encoding/binary"
+	"slices"
 	"strings"
 )
 
@@ -46,13 +47,13 @@ func (t *nameTable) add(name string) int32 {
 	if id, ok := t.ids[name]; ok {
 		return id
 	}
-	id := int32(len(t.names)) //nolint:gosec // there are not 2^31 field names in memory
+	id := int32(len(t.names))
 	t.names, t.alias = append(t.names, name), append(t.alias, 0)
 	t.ids[name] = id
 	if len(t.names)*2 > len(t.slots) {
 		t.slots = make([]nameSlot, 2*len(t.slots))
 		for i, n := range t.names[1:] {
-			t.place(n, int32(i+1)) //nolint:gosec // as above
+			t.place(n, int32(i+1))
 		}
 		return id
 	}
@@ -61,9 +62,9 @@ func (t *nameTable) add(name string) int32 {
 }
 
 func (t *nameTable) place(name string, id int32) {
-	i := nameHash([]byte(name)) & uint32(len(t.slots)-1) //nolint:gosec // at most 2^31 slots
+	i := nameHash([]byte(name)) & uint32(len(t.slots)-1)
 	for t.slots[i].id != 0 {
-		i = (i + 1) & uint32(len(t.slots)-1) //nolint:gosec // as above
+		i = (i + 1) & uint32(len(t.slots)-1)
 	}
 	t.slots[i] = nameSlot{name, id}
 }
@@ -75,17 +76,15 @@ func (t *nameTable) lookup(name []byte) int32 {
 	if s := t.find(name); s.id != 0 {
 		return s.id
 	}
-	for _, c := range name {
-		if c == ' ' {
-			return t.ids[strings.ReplaceAll(string(name), " ", "")]
-		}
+	if slices.Contains(name, ' ') {
+		return t.ids[strings.ReplaceAll(string(name), " ", "")]
 	}
 	return idUnknown
 }
 
 // find looks a name up exactly; its id is 0 when it is not known.
 func (t *nameTable) find(name []byte) *nameSlot {
-	mask := uint32(len(t.slots) - 1) //nolint:gosec // at most 2^31 slots
+	mask := uint32(len(t.slots) - 1)
 	for i := nameHash(name) & mask; ; i = (i + 1) & mask {
 		if s := &t.slots[i]; s.id == 0 || string(name) == s.name {
 			return s
@@ -108,5 +107,5 @@ func nameHash(b []byte) uint32 {
 	h := (x ^ n*0x9e3779b97f4a7c15) * 0xff51afd7ed558ccd
 	h ^= h >> 29
 	h = (h ^ y) * 0xc4ceb9fe1a85ec53
-	return uint32(h >> 32) //nolint:gosec // the upper half is meant
+	return uint32(h >> 32)
 }

@@ -129,8 +129,8 @@ func (p *predicate) String() string {
 }
 
 func (op predOp) sign() string {
-	//exhaustive:ignore only comparisons have a sign
-	switch op {
+	//exhaustive:ignore
+	switch op { // only comparisons have a sign
 	case opLess:
 		return "<"
 	case opLessEq:
@@ -151,8 +151,8 @@ func (t timePart) String() string {
 
 // compare applies a comparison to two numbers.
 func (op predOp) compare(a, b float64) bool {
-	//exhaustive:ignore only comparisons reach here
-	switch op {
+	//exhaustive:ignore
+	switch op { // only comparisons reach here
 	case opLess:
 		return a < b
 	case opLessEq:

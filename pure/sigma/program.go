@@ -139,7 +139,7 @@ func (c *compiler) setTest(kind testKind, field int32, tests []int32) int32 {
 	if id, ok := c.sets[key]; ok {
 		return id
 	}
-	id := int32(len(c.tests)) //nolint:gosec // far below 2^31 tests
+	id := int32(len(c.tests))
 	c.tests = append(c.tests, test{kind: testAnyOf, field: field, set: newLitSet(kind, lits, c.grams)})
 	c.sets[key] = id
 	return id
@@ -199,7 +199,7 @@ func (c *compiler) generate(f *flat, onTrue, onElse int32) int32 {
 			onTrue, onElse = onElse, onTrue
 		}
 		c.code = append(c.code, instr{f.test, onTrue, onElse})
-		return int32(len(c.code) - 1) //nolint:gosec // far below 2^31 instructions
+		return int32(len(c.code) - 1)
 	case exprAnd:
 		for _, k := range slices.Backward(f.kids) {
 			onTrue = c.generate(k, onTrue, onElse)

@@ -139,8 +139,7 @@ func problemOf(file string, doc *node, err error) Problem {
 	if doc != nil {
 		p.Line, p.Rule, p.Title = doc.line, doc.str("id"), doc.str("title")
 	}
-	var at *lineError
-	if errors.As(err, &at) {
+	if at, ok := errors.AsType[*lineError](err); ok {
 		p.Reason = at.msg
 		if at.line > 0 {
 			p.Line = at.line

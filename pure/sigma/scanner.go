@@ -90,7 +90,7 @@ func (b *scanBuilder) add(lit string, anch anchor, field, pay int32) {
 	if _, ok := b.byGram[g]; !ok {
 		b.order = append(b.order, g)
 	}
-	b.byGram[g] = append(b.byGram[g], scanLit{text: lit, at: int32(at), field: field, pay: pay, anch: anch}) //nolint:gosec // literals are short
+	b.byGram[g] = append(b.byGram[g], scanLit{text: lit, at: int32(at), field: field, pay: pay, anch: anch})
 }
 
 // build returns nil when nothing was added.
@@ -102,7 +102,7 @@ func (b *scanBuilder) build() *scanner {
 	logBits := min(max(bits.Len(uint(32*len(b.order))), 9), 18)
 	logSlots := bits.Len(uint(2 * len(b.order)))
 	s := &scanner{
-		filter: make([]uint64, 1<<(logBits-6)), shift: uint(32 - logBits), //nolint:gosec // 9 to 18
+		filter: make([]uint64, 1<<(logBits-6)), shift: uint(32 - logBits),
 		slots: make([]scanSlot, 1<<logSlots), mask: 1<<logSlots - 1,
 	}
 	for _, g := range b.order {
@@ -113,7 +113,7 @@ func (b *scanBuilder) build() *scanner {
 		for s.slots[i].from != 0 {
 			i = (i + 1) & s.mask
 		}
-		s.slots[i] = scanSlot{gram: g, from: int32(len(s.lits) + 1), n: int32(len(b.byGram[g]))} //nolint:gosec // far below 2^31 literals
+		s.slots[i] = scanSlot{gram: g, from: int32(len(s.lits) + 1), n: int32(len(b.byGram[g]))}
 		s.lits = append(s.lits, b.byGram[g]...)
 	}
 	return s
@@ -137,10 +137,10 @@ func (s *scanner) next(v []byte, i int) int {
 	filter, shift := s.filter, s.shift&31
 	for ; i+8 <= len(v); i += 4 {
 		x := binary.LittleEndian.Uint64(v[i:]) | lower8
-		f0 := (uint32(x) * gramMul) >> shift     //nolint:gosec // the low half is meant
-		f1 := (uint32(x>>8) * gramMul) >> shift  //nolint:gosec // as above
-		f2 := (uint32(x>>16) * gramMul) >> shift //nolint:gosec // as above
-		f3 := (uint32(x>>24) * gramMul) >> shift //nolint:gosec // as above
+		f0 := (uint32(x) * gramMul) >> shift
+		f1 := (uint32(x>>8) * gramMul) >> shift
+		f2 := (uint32(x>>16) * gramMul) >> shift
+		f3 := (uint32(x>>24) * gramMul) >> shift
 		h0 := filter[f0>>6] >> (f0 & 63)
 		h1 := filter[f1>>6] >> (f1 & 63)
 		h2 := filter[f2>>6] >> (f2 & 63)

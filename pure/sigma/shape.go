@@ -26,7 +26,7 @@ func (e *Event) entry(path []byte) *nameEntry {
 	}
 	n := e.byPath[string(path)]
 	if n == nil {
-		n = &nameEntry{path: string(path), num: uint32(len(e.entries))} //nolint:gosec // an event has not 2^32 fields
+		n = &nameEntry{path: string(path), num: uint32(len(e.entries))}
 		n.final = n.path
 		if strings.IndexByte(n.path, '.') >= 0 {
 			n.final = canonical(n.path)
@@ -44,7 +44,7 @@ func (e *Event) entry(path []byte) *nameEntry {
 // field begins a field of that name.
 func (e *Event) field(n *nameEntry) field {
 	if n.alias {
-		e.alias = append(e.alias, int32(len(e.fields))) //nolint:gosec // an event has not 2^31 fields
+		e.alias = append(e.alias, int32(len(e.fields)))
 	}
 	f := field{id: n.id}
 	if n.own {

@@ -2,6 +2,7 @@ package sigma
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 )
 
@@ -194,11 +195,7 @@ func (s *litSet) holds(v []byte) bool {
 			_, ok := s.exact[string(v)]
 			return ok
 		}
-		for _, l := range s.lits {
-			if string(v) == l {
-				return true
-			}
-		}
+		return slices.Contains(s.lits, view(v))
 	case testPrefix:
 		for _, l := range s.lits {
 			if len(v) >= len(l) && string(v[:len(l)]) == l {

@@ -320,7 +320,7 @@ func (e *Event) pam(msg string) {
 	switch {
 	case strings.Contains(msg, "authentication failure"):
 		e.Add("outcome", "failed")
-		for _, w := range strings.Fields(msg) {
+		for w := range strings.FieldsSeq(msg) {
 			switch k, v, _ := strings.Cut(w, "="); {
 			case v == "":
 			case k == "user":

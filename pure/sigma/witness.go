@@ -191,7 +191,8 @@ func required(re *syntax.Regexp, depth int) []string {
 	if depth > maxDepth {
 		return nil
 	}
-	switch re.Op { //exhaustive:ignore only these contain text for certain
+	//exhaustive:ignore
+	switch re.Op { // only these contain text for certain
 	case syntax.OpLiteral:
 		var b strings.Builder
 		var out []string

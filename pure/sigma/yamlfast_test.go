@@ -29,7 +29,7 @@ func same(a, b *node) bool {
 
 // sameLines: problems must name the same line, whoever has read the file.
 func sameLines(a, b *node) bool {
-	if a.line != b.line && !(a.kind == scalarNode && a.isNull()) {
+	if a.line != b.line && (a.kind != scalarNode || !a.isNull()) {
 		return false
 	}
 	for i := range a.kids {
