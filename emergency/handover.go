@@ -10,7 +10,10 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"leitstand/base/db"
@@ -34,7 +37,7 @@ type Handover struct {
 	Lease  time.Duration // 0 means 30 s
 
 	// Describe turns the stored body into what the receiver gets, always the same
-	// for the same item. Nil sends the body as it is.
+	// for the same item. It is called from several goroutines. Nil sends the body as it is.
 	Describe func(ctx context.Context, it Item, body []byte) (Content, error)
 
 	MaxItems int           // per batch, 0 means 200
@@ -235,29 +238,56 @@ func (h *Handover) pack(ctx context.Context, id string, items []Item) (Parcel, [
 	if err != nil {
 		return p, nil, err
 	}
+	packed := make([]ParcelItem, len(items))
+	unopened, undescribed := make([]error, len(items)), make([]error, len(items))
+	inParallel(len(items), func(i int) {
+		packed[i], unopened[i], undescribed[i] = h.packOne(ctx, opener, items[i])
+	})
+	if err := errors.Join(append(undescribed, ctx.Err())...); err != nil {
+		return p, nil, err
+	}
 	var broken []brokenItem
-	for _, it := range items {
-		body, err := h.Journal.body(ctx, h.Journal.store, opener, it)
-		if ctx.Err() != nil {
-			return p, nil, ctx.Err()
-		}
-		if err != nil {
-			broken = append(broken, brokenItem{it.Number, err})
+	for i, it := range items {
+		if unopened[i] != nil {
+			broken = append(broken, brokenItem{it.Number, unopened[i]})
 			continue
 		}
-		c := Content{Media: it.Media, Body: body}
-		if h.Describe != nil {
-			if c, err = h.Describe(ctx, it, body); err != nil {
-				return p, nil, fmt.Errorf("describing item %s: %w", it.Number.Label(h.Journal.kasse), err)
-			}
-		}
-		sum := sha256.Sum256(c.Body)
-		p.Items = append(p.Items, ParcelItem{
-			ID: it.ID, Number: it.Number.Label(h.Journal.kasse), Kind: it.Kind, Received: it.Received, Held: it.Reason,
-			Amount: it.Amount, Attributes: c.Attributes, Media: c.Media, SHA256: hex.EncodeToString(sum[:]), Body: c.Body,
-		})
+		p.Items = append(p.Items, packed[i])
 	}
 	return p, broken, nil
+}
+
+// packOne opens one item and describes it.
+func (h *Handover) packOne(ctx context.Context, opener Opener, it Item) (p ParcelItem, unopened, undescribed error) {
+	body, err := h.Journal.body(ctx, h.Journal.store, opener, it)
+	if err != nil {
+		return p, err, nil
+	}
+	c := Content{Media: it.Media, Body: body}
+	if h.Describe != nil {
+		if c, err = h.Describe(ctx, it, body); err != nil {
+			return p, nil, fmt.Errorf("describing item %s: %w", it.Number.Label(h.Journal.kasse), err)
+		}
+	}
+	sum := sha256.Sum256(c.Body)
+	return ParcelItem{
+		ID: it.ID, Number: it.Number.Label(h.Journal.kasse), Kind: it.Kind, Received: it.Received, Held: it.Reason,
+		Amount: it.Amount, Attributes: c.Attributes, Media: c.Media, SHA256: hex.EncodeToString(sum[:]), Body: c.Body,
+	}, nil, nil
+}
+
+// inParallel runs fn for 0 to n-1 on all processors and waits.
+func inParallel(n int, fn func(i int)) {
+	var wg sync.WaitGroup
+	var next atomic.Int64
+	for range min(n, runtime.GOMAXPROCS(0)) {
+		wg.Go(func() {
+			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
+				fn(i)
+			}
+		})
+	}
+	wg.Wait()
 }
 
 // rejectBroken takes items that cannot be opened out of the way: they get an

@@ -71,11 +71,14 @@ func (r *regular) Receive(_ context.Context, p emergency.Parcel) (emergency.Rece
 			r.effects[it.ID]++
 			r.order = append(r.order, string(it.Body))
 		}
-		said := e.Result
+		said, text := e.Result, ""
+		if e.Result == emergency.Rejected {
+			text = "Frau Muster ist hier unbekannt"
+		}
 		if r.defer_ {
 			said = emergency.Receipted
 		}
-		rec.Items = append(rec.Items, emergency.ReceiptItem{ID: it.ID, SHA256: it.SHA256, Result: said, Code: code, Text: "Frau Muster ist hier unbekannt"})
+		rec.Items = append(rec.Items, emergency.ReceiptItem{ID: it.ID, SHA256: it.SHA256, Result: said, Code: code, Text: text})
 	}
 	if r.wrong != nil {
 		rec = r.wrong(rec)

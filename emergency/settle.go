@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"regexp"
 	"time"
@@ -55,12 +56,22 @@ func (h *Handover) settle(ctx context.Context, now time.Time, batchID string, wa
 	if err != nil {
 		return fmt.Errorf("keeping the receipt of batch %s: %w", batchID, err)
 	}
+	notes := make([][]byte, len(r.Items)) // sealed here: in the transaction every writer would wait for it
+	errs := make([]error, len(r.Items))
+	inParallel(len(r.Items), func(i int) {
+		if it := r.Items[i]; it.Text != "" {
+			notes[i], errs[i] = h.Journal.SealNote("note "+it.ID, []byte(it.Text))
+		}
+	})
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("sealing remarks of the receiver: %w", err)
+	}
 	return h.Journal.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
-		return h.settleTx(ctx, tx, now, r, sealed, sha256.Sum256(evidence))
+		return h.settleTx(ctx, tx, now, r, notes, sealed, sha256.Sum256(evidence))
 	})
 }
 
-func (h *Handover) settleTx(ctx context.Context, tx *db.Tx, now time.Time, r Receipt, sealed []byte, digest [32]byte) error {
+func (h *Handover) settleTx(ctx context.Context, tx *db.Tx, now time.Time, r Receipt, remarks [][]byte, sealed []byte, digest [32]byte) error {
 	numbers, err := numbersOf(ctx, tx, r.Batch)
 	if err != nil {
 		return err
@@ -69,19 +80,15 @@ func (h *Handover) settleTx(ctx context.Context, tx *db.Tx, now time.Time, r Rec
 	counts := map[State]int{}
 	changes := make([]Change, 0, len(r.Items))
 	var notes [][]any
-	for _, it := range r.Items {
+	for i, it := range r.Items {
 		n := numbers[it.ID]
 		counts[it.Result]++
 		if it.Result == Receipted {
 			open++
 		}
 		changes = append(changes, Change{Number: n, Apply: func(s Standing) (Standing, error) { return h.outcome(s, it) }})
-		if it.Text != "" {
-			note, err := h.Journal.public.Seal([]byte(it.Text), h.Journal.aad("note "+it.ID))
-			if err != nil {
-				return fmt.Errorf("sealing a remark of the receiver: %w", err)
-			}
-			notes = append(notes, []any{int64(n), db.Micro(now), note})
+		if remarks[i] != nil {
+			notes = append(notes, []any{int64(n), db.Micro(now), remarks[i]})
 		}
 	}
 	state := "settled"

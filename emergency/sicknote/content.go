@@ -12,11 +12,12 @@ import (
 // the practice attached it, byte for byte, or the whole mail when there is none.
 // Attributes say what else it must know; they travel with the content only.
 func (in *Intake) Describe(keys kimmail.Decrypter) func(context.Context, emergency.Item, []byte) (emergency.Content, error) {
+	plain := reader{limits: in.reader.limits} // what is wrong with it was judged when it came
 	return func(_ context.Context, it emergency.Item, body []byte) (emergency.Content, error) {
 		if it.Media != "message/rfc822" {
 			return emergency.Content{Media: it.Media, Body: body}, nil
 		}
-		r := in.reader.read(body, keys, it.Received)
+		r := plain.read(body, keys, it.Received)
 		c := emergency.Content{Media: it.Media, Body: body, Attributes: map[string]string{"fetched": it.Received.Format(time.RFC3339)}}
 		if r.document != nil {
 			c.Media, c.Body = r.media, r.document
