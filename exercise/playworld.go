@@ -30,6 +30,7 @@ type surroundings struct {
 	regular   *Part
 	employers *Part
 	desk      *employerDesk
+	gate      *gate // nil under the policy of 2023
 	token     string
 	boxes     map[catalogue.PlacementID]catalogue.KasseID // placements whose door a mailbox obeys
 	refuse    map[catalogue.KasseID]bool                  // front ends that answer "faulty" while cut (policy of 2023)
@@ -81,6 +82,11 @@ func startWorld(ctx context.Context, p *player) (*surroundings, error) {
 	}
 	if err := p.room.Connect(conn, w); err != nil {
 		return w, err
+	}
+	if p.policy == WithLeitstand {
+		if w.gate, err = startGate(ctx, p, w); err != nil {
+			return w, err
+		}
 	}
 	w.desk, err = startEmployerDesk(ctx, p, w.token)
 	return w, err
@@ -164,6 +170,9 @@ func (w *surroundings) connections(ctx context.Context, c *catalogue.Catalogue, 
 // advance lets time pass outside: practices send, regular systems and the
 // emergency intake fetch, employers ask.
 func (w *surroundings) advance(ctx context.Context, p *player, now time.Time) error {
+	if err := w.gate.visit(ctx, p, now); err != nil {
+		return err
+	}
 	if !now.Before(p.sc.Mail.From) {
 		counts, err := w.practices.Advance(ctx, now)
 		if err != nil {
@@ -210,6 +219,9 @@ func (p *player) reportRefusals(ctx context.Context, total int64) error {
 
 // Isolate takes the regular side of placements off the network.
 func (w *surroundings) Isolate(ctx context.Context, placements []catalogue.PlacementID) error {
+	if err := w.gate.obey(ctx); err != nil { // doors open their buffers before anything is taken off
+		return err
+	}
 	for _, p := range placements {
 		if err := w.switchTo(ctx, p, false); err != nil {
 			return err
@@ -311,7 +323,7 @@ func (w *surroundings) Closed(ctx context.Context, p catalogue.PlacementID) (boo
 }
 
 func (w *surroundings) stop() error {
-	var errs []error
+	errs := []error{w.gate.stop()}
 	for _, part := range []*Part{w.employers, w.practices, w.regular, w.mail} {
 		if part != nil {
 			errs = append(errs, part.Stop())

@@ -87,6 +87,7 @@ type regularWorld struct {
 	systems map[string]*kasseSystem // by IK; fixed after start
 	order   []string                // IKs as configured
 	shelf   *shelf
+	pages   *pageDesk
 	answers []*postLine // for error messages, one per worker
 
 	now    atomic.Int64 // simulated time, Unix seconds
@@ -151,8 +152,11 @@ func startRegular(ctx context.Context, c RegularConfig) (*regularWorld, error) {
 	if w.shelf, err = openShelf(c.Dir); err != nil {
 		return nil, err
 	}
-	if err := w.serve(ctx); err != nil {
+	if w.pages, err = openPageDesk(c.Dir); err != nil {
 		return nil, errors.Join(err, w.shelf.close())
+	}
+	if err := w.serve(ctx); err != nil {
+		return nil, errors.Join(err, w.pages.book.close(), w.shelf.close())
 	}
 	return w, nil
 }
@@ -294,5 +298,5 @@ func (w *regularWorld) stop() error {
 	for _, l := range w.answers {
 		l.hangUp()
 	}
-	return errors.Join(err, w.shelf.close())
+	return errors.Join(err, w.pages.book.close(), w.shelf.close())
 }

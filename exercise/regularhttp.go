@@ -294,6 +294,14 @@ func (w *regularWorld) page(rw http.ResponseWriter, r *http.Request, s *kasseSys
 		w.count("page_reads")
 	default:
 		w.count("page_writes")
+		lost, err := w.pages.take(r, placement)
+		if err != nil {
+			http.Error(rw, "the entry could not be booked", http.StatusServiceUnavailable)
+			return
+		}
+		if lost {
+			panic(http.ErrAbortHandler) // booked, and the answer lost: it comes again
+		}
 		did = "Der Regelbetrieb hat Ihre Eingabe angenommen."
 	}
 	var b bytes.Buffer

@@ -22,6 +22,7 @@ type Result struct {
 	Cells      int        `json:"cells"`
 	SickNotes  SickNotes  `json:"sick_notes"`
 	PublicList PublicList `json:"public_list"`
+	Gateway    Visits     `json:"gateway"`
 	Clearances int        `json:"clearances"`
 	Violations int        `json:"invariant_violations"`
 	Ledger     LedgerSum  `json:"ledger"`
@@ -94,7 +95,7 @@ func (r *Result) Check() error {
 	case !r.Ledger.Verified:
 		return fmt.Errorf("the ledger does not verify")
 	}
-	return nil
+	return r.Gateway.check()
 }
 
 // Run plays a scenario twice, with Leitstand and as in 2023, and sets the two
@@ -163,6 +164,10 @@ func (p *player) result(ctx context.Context) (*Result, error) {
 		Clearances: len(p.room.Operation.Current().Clearances()), Violations: p.violations, Assumed: p.sc.Assumed,
 	}
 	if err := p.books(ctx, r); err != nil {
+		return nil, err
+	}
+	var err error
+	if r.Gateway, err = p.world.gate.result(ctx, p.world, p.now()); err != nil {
 		return nil, err
 	}
 	lists, err := notice.Lists(ctx, p.room.Store)

@@ -132,6 +132,9 @@ func printReport(a *app, r *exercise.Result) {
 		n.Emergency, n.HandedOver, n.Lost, n.Doubled, n.Open, n.Storno)
 	fmt.Fprintf(w, "Öffentliche Liste: %d Fassungen, %d Doppel. Freigaben: %d. Regelverletzungen: %d.\n",
 		r.PublicList.Versions, r.PublicList.Duplicates, r.Clearances, r.Violations)
+	v := r.Gateway
+	fmt.Fprintf(w, "Türen: %d Anfragen = %d Regelbetrieb + %d gepuffert + %d Hinweis + %d Notbetrieb; %d nachgeliefert, %d verloren, %d doppelt, %d auf der falschen Seite.\n",
+		v.Requests, v.Regular, v.Buffered, v.Notice, v.Emergency, v.Delivered, v.Lost, v.Doubled, v.WrongSide)
 	fmt.Fprintf(w, "Buch: %d Einträge, geprüft: %v, Wurzel %s\n", r.Ledger.Entries, r.Ledger.Verified, r.Ledger.Root)
 	if len(r.Held) > 0 {
 		fmt.Fprintf(w, "\nZurückgelegt (%d, die ersten):\n", n.Held)
