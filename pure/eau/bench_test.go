@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"testing"
+	"time"
 
 	"leitstand/pure/eau"
 )
@@ -110,4 +111,24 @@ func TestCheckingAllocatesLittle(t *testing.T) {
 		t.Errorf("checking a bundle allocates %.0f times, at most 300 are allowed", n)
 	}
 	t.Logf("%.0f allocations a bundle over %d bundles", n, len(docs))
+}
+
+// BenchmarkRatio measures both in turn, document by document, so that a busy
+// machine slows both alike. "ratio" is the time of Check in that of the tokens.
+func BenchmarkRatio(b *testing.B) {
+	docs := distinctValid(b)
+	var tokens, checks time.Duration
+	i := 0
+	for b.Loop() {
+		d := docs[i%len(docs)]
+		start := time.Now()
+		if err := tokenise(d); err != nil {
+			b.Fatal(err)
+		}
+		middle := time.Now()
+		eau.Check(d, eau.Options{})
+		tokens, checks = tokens+middle.Sub(start), checks+time.Since(middle)
+		i++
+	}
+	b.ReportMetric(checks.Seconds()/tokens.Seconds(), "ratio")
 }

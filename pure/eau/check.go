@@ -54,8 +54,8 @@ var checkers = sync.Pool{New: func() any { return new(checker) }}
 func check(b []byte, opt Options, read bool) (*Document, Report) {
 	c := checkers.Get().(*checker) //nolint:errcheck,forcetypeassert // the pool holds nothing else
 	defer func() {
-		if cap(c.tree.nodes) <= 8*1024 {
-			c.forget()
+		c.forget()
+		if c.tree.reusable() {
 			checkers.Put(c)
 		}
 	}()

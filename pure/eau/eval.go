@@ -67,13 +67,13 @@ func (ev *evaluator) reset(t *tree, l *links, memos int) {
 	if len(ev.memos) != memos {
 		ev.memos = make([]memo, memos)
 	}
-	clear(ev.memos)
-	ev.gen, ev.context = 0, 0
+	ev.gen++ // results of the last document do not count
+	ev.context = -1
 }
 
 // holds evaluates an invariant on an element.
 func (ev *evaluator) holds(e *expr, context int32) bool {
-	if ev.context != context || ev.gen == 0 {
+	if ev.context != context {
 		ev.context = context
 		ev.gen++
 	}

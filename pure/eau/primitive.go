@@ -61,9 +61,9 @@ func (p primitive) valid(s string) bool {
 	case primString:
 		return strings.Trim(s, " \t\r\n") != "" // XML leaves no other control characters
 	case primCode:
-		return s != "" && strings.TrimSpace(s) == s && !strings.ContainsAny(s, "\t\r\n") && !strings.Contains(s, "  ")
+		return validCode(s)
 	case primURI, primCanonical:
-		return s != "" && !strings.ContainsAny(s, " \t\r\n")
+		return s != "" && !hasSpace(s)
 	case primID:
 		return validID(s)
 	case primBoolean:
@@ -87,6 +87,27 @@ func (p primitive) valid(s string) bool {
 	case primXHTML:
 	}
 	return true
+}
+
+func hasSpace(s string) bool {
+	for i := range len(s) {
+		if isSpace(s[i]) {
+			return true
+		}
+	}
+	return false
+}
+
+// validCode accepts words with single blanks between them.
+func validCode(s string) bool {
+	blank := true // as if one stood in front
+	for i := range len(s) {
+		was := blank
+		if blank = s[i] == ' '; blank && was || isSpace(s[i]) && !blank {
+			return false
+		}
+	}
+	return !blank
 }
 
 func validID(s string) bool {

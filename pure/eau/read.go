@@ -8,14 +8,10 @@ import (
 
 var trees = sync.Pool{New: func() any { return new(tree) }}
 
-// release gives the tree back without keeping the document alive.
+// release gives the tree back, without anything of the document in it.
 func release(t *tree) {
-	clear(t.nodes)
-	clear(t.stray)
-	clear(t.ns)
-	clear(t.attrs[:])
-	t.src = ""
-	if cap(t.nodes) <= 8*1024 {
+	t.forget()
+	if t.reusable() {
 		trees.Put(t)
 	}
 }
@@ -36,7 +32,8 @@ func Read(b []byte) (*Document, error) {
 func (t *tree) document() *Document {
 	root := t.nodes[0].first
 	d := &Document{ResourceID: t.text(root, "id"), Kind: t.kind(root)}
-	d.Profile, d.ProfileVersion = t.profile(root)
+	name, version := t.profile(root)
+	d.Profile, d.ProfileVersion = strings.Clone(name), strings.Clone(version)
 	switch d.Kind {
 	case KindError:
 		d.Error = t.errorNotice(root)

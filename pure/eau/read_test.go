@@ -1,6 +1,8 @@
 package eau_test
 
 import (
+	"bytes"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -92,4 +94,33 @@ func TestEveryCorpusFileIsReadWithItsKind(t *testing.T) {
 			}
 		}
 	})
+}
+
+// What is read or found must not point into buffers that the next document fills.
+func TestNothingPointsIntoTheBuffer(t *testing.T) {
+	c := eau.SampleCertificate()
+	b, err := eau.Write(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	broken := bytes.Replace(b, []byte("721111100"), []byte("72111110"), 1)
+	broken = bytes.Replace(broken, []byte("<name>"), []byte(`<name fremd="x">`), 1)
+	doc, rep := eau.ReadAndCheck(broken, eau.Options{})
+	other, err := eau.Read(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := fmt.Sprintf("%+v %+v %+v %+v", *doc.Certificate, *doc, rep, *other.Certificate)
+	clear(broken)
+	clear(b)
+	filler := bytes.Repeat([]byte("x"), 100<<10)
+	for range 20 {
+		eau.Check(filler, eau.Options{})
+		if _, err := eau.Read(filler); err == nil {
+			t.Fatal("x is read")
+		}
+	}
+	if after := fmt.Sprintf("%+v %+v %+v %+v", *doc.Certificate, *doc, rep, *other.Certificate); after != before {
+		t.Errorf("changed from\n%s\nto\n%s", before, after)
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"unicode/utf8"
+	"unsafe"
 )
 
 // Limits of what is read. A real bundle has about 25 KB, 900 elements and 14
@@ -85,6 +86,7 @@ type binding struct {
 // tree is a scanned document. It can be used again for the next one.
 type tree struct {
 	src   string
+	buf   []byte // what src is made of
 	nodes []node
 	stray []strayAttr
 	ns    []binding
@@ -100,6 +102,19 @@ func (t *tree) line(pos int32) int {
 	return 1 + strings.Count(t.src[:min(int(pos), len(t.src))], "\n")
 }
 
+// forget clears everything that the document left behind: it is about people's health.
+func (t *tree) forget() {
+	clear(t.nodes)
+	clear(t.stray)
+	clear(t.ns)
+	clear(t.attrs[:])
+	clear(t.buf)
+	t.src = ""
+}
+
+// reusable reports whether the tree is of a size to keep.
+func (t *tree) reusable() bool { return cap(t.nodes) <= 8*1024 && cap(t.buf) <= 256<<10 }
+
 func (t *tree) fault(kind FaultKind, pos int, text string) *SyntaxError {
 	return &SyntaxError{Kind: kind, Line: t.line(int32(pos)), Text: text}
 }
@@ -114,7 +129,11 @@ func (t *tree) scan(b []byte) error {
 	if err := checkCharset(b); err != nil {
 		return err
 	}
-	t.src = string(b)
+	// A copy, so that the caller may do with his bytes what he likes; in a buffer
+	// that is used again, so that a document costs no garbage. Nothing that
+	// outlives the tree may point into it: see TestNothingPointsIntoTheBuffer.
+	t.buf = append(t.buf[:0], b...)
+	t.src = unsafe.String(unsafe.SliceData(t.buf), len(t.buf)) //nolint:gosec // t.buf changes only when the tree is given back
 	if cap(t.nodes) == 0 {
 		t.nodes = make([]node, 0, 1200)
 	}

@@ -34,19 +34,14 @@ type frame struct {
 
 type counts [maxSlots]uint16
 
+// forget clears everything that the document left behind.
 func (c *checker) forget() {
-	t := &c.tree
-	clear(t.nodes)
-	clear(t.stray)
-	clear(t.ns)
-	clear(t.attrs[:])
-	t.src = ""
+	c.tree.forget()
 	clear(c.links.entries)
 	clear(c.ev.items)
 	clear(c.ev.memos)
 	c.ev.t, c.ev.links = nil, nil
-	clear(c.stack[:cap(c.stack)])
-	c.stack, c.entry, c.findings, c.set = c.stack[:0], nil, nil, nil
+	c.stack, c.entry, c.findings, c.set, c.day = c.stack[:0], nil, nil, nil, ""
 }
 
 // element checks one element and all below it.
