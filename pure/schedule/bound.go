@@ -43,7 +43,8 @@ func (r *relaxed) bound(m *model, o Objective) float64 {
 		return float64(max(r.makespan, energyBound(m)))
 	}
 	j := newJudge(m, o)
-	v := j.loss(r.finish)
+	v := r.lossBound(m, j)
+	j.loss(r.finish)
 	worst, _ := j.worst()
 	return v + float64(o.Fairness*worst*j.total)
 }

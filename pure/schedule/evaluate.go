@@ -64,6 +64,7 @@ type judge struct {
 	lost   []float64 // per group, of the schedule last valued
 	total  float64   // weight of all cells
 	due    []int32   // tasks with a deadline
+	shapes [][]Rate  // the different curves
 }
 
 // loss is a cell made ready for valuing.
@@ -73,6 +74,7 @@ type loss struct {
 	group   int
 	levels  []Level
 	curve   []Rate
+	shape   int       // cells with equal curves have equal shapes
 	sum     []float64 // of the curve, up to each step
 	reached []step
 }
@@ -97,6 +99,11 @@ func newJudge(m *model, o Objective) *judge {
 		j.weight[g] += c.Weight
 		j.total += c.Weight
 		l := loss{weight: c.Weight, initial: c.Initial, group: g, levels: c.Levels, curve: c.Curve}
+		l.shape = slices.IndexFunc(j.shapes, func(r []Rate) bool { return slices.Equal(r, c.Curve) })
+		if l.shape < 0 {
+			l.shape = len(j.shapes)
+			j.shapes = append(j.shapes, c.Curve)
+		}
 		for k, r := range c.Curve {
 			s := 0.0
 			if k > 0 {

@@ -1,6 +1,7 @@
 package schedule
 
 import (
+	"errors"
 	"math"
 	"testing"
 
@@ -87,7 +88,7 @@ func everyOrder(m *model, visit func(b *builder)) {
 // worth searching, calendars, pauses, modes and deadlines included.
 func TestSomeOrderLeadsToABestPlan(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		kind := small{tasks: 4, horizon: 12, calendars: true, modes: true, pausing: true, deadlines: true}
+		kind := small{tasks: 4, horizon: 10, calendars: true, modes: true, pausing: true, deadlines: true}
 		p := kind.draw(func(n int) int { return rapid.IntRange(0, max(0, n-1)).Draw(t, "n") })
 		if err := p.Validate(); err != nil {
 			t.Fatal(err)
@@ -121,14 +122,14 @@ func TestSolveFindsTheBestPlanOfSmallProblems(t *testing.T) {
 		"links and releases":  {tasks: 4, horizon: 12},
 		"calendars":           {tasks: 4, horizon: 13, calendars: true},
 		"pauses":              {tasks: 4, horizon: 13, calendars: true, pausing: true},
-		"modes":               {tasks: 4, horizon: 12, modes: true},
+		"modes":               {tasks: 4, horizon: 10, modes: true},
 		"deadlines":           {tasks: 4, horizon: 12, deadlines: true, calendars: true},
-		"everything but lags": {tasks: 4, horizon: 12, calendars: true, modes: true, pausing: true, deadlines: true},
+		"everything but lags": {tasks: 4, horizon: 10, calendars: true, modes: true, pausing: true, deadlines: true},
 	}
 	for name, kind := range kinds {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			for seed := range uint64(32) {
+			for seed := range uint64(24) {
 				r := newRNG(seed)
 				p := kind.draw(func(n int) int { return int(r.below(int32(max(1, n)))) })
 				for _, o := range []Objective{{Goal: ShortestPlan}, {Goal: LeastLoss}, {Goal: LeastLoss, Fairness: 0.5}, {Goal: LeastLoss, WorstLimit: 6}} {
@@ -226,6 +227,48 @@ func TestEverySchedulePassesTheCheck(t *testing.T) {
 			}
 		}
 	})
+}
+
+// No plan is below the bound that Solve gives with it.
+func TestNoPlanIsBelowItsBound(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		number := func(n int) int { return rapid.IntRange(0, max(0, n-1)).Draw(t, "n") }
+		kind := small{tasks: 3 + number(10), horizon: 60, calendars: true, modes: true, pausing: true, kinds: true, pinned: true}
+		p := kind.draw(number)
+		for _, o := range []Objective{{Goal: ShortestPlan}, {Goal: LeastLoss}, {Goal: LeastLoss, Fairness: 2}} {
+			if o.Goal == LeastLoss && len(p.Cells) == 0 {
+				continue
+			}
+			r, err := Solve(t.Context(), p, Options{Objective: o, Schedules: 60})
+			if errors.Is(err, ErrNoRoom) {
+				continue
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r.Value < r.Bound-1e-6*max(1, r.Bound) {
+				t.Fatalf("%+v: value %v, bound %v\n%+v", o, r.Value, r.Bound, p)
+			}
+		}
+	})
+}
+
+// With one team and nothing else in the way the bound is near the best plan, which
+// then is by gain per work.
+func TestTheBoundOnLossIsNearWhereOneTeamDoesItAll(t *testing.T) {
+	p := &Problem{Resources: []Resource{{ID: "team", Capacity: Always(1)}}}
+	number := seeded(5)
+	for i := range 60 {
+		p.Tasks = append(p.Tasks, Task{ID: "t", Modes: []Mode{{Duration: 1 + number(9), Needs: []Need{{0, 1}}}}})
+		p.Cells = append(p.Cells, Cell{ID: "c", Group: "g", Weight: float64(1 + number(50)), Levels: []Level{{i, 1}}, Curve: []Rate{{0, 1}, {40, 3}}})
+	}
+	r, err := Solve(t.Context(), p, Options{Objective: Objective{Goal: LeastLoss}, Schedules: 400})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if gap := r.Value / r.Bound; gap < 1 || gap > 1.1 {
+		t.Errorf("value %v, bound %v", r.Value, r.Bound)
+	}
 }
 
 func TestMaximalLagsAreKeptWhereTheyCanBe(t *testing.T) {

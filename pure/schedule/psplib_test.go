@@ -299,3 +299,24 @@ func TestPSPLIBFull(t *testing.T) {
 		}
 	}
 }
+
+// BenchmarkSchedules is how fast schedules are built for one instance of each set.
+func BenchmarkSchedules(b *testing.B) {
+	for _, set := range []string{"j30", "j60", "j120"} {
+		b.Run(set, func(b *testing.B) {
+			c, ok := newClassic(instance(b, set, set+"13_1.sm"))
+			if !ok {
+				b.Fatal("not of the textbook form")
+			}
+			h := newHerd(b.Context(), c, 1, func([]int32, int32) {})
+			h.limit(1 << 40)
+			h.found(50)
+			built := h.d.built
+			b.ReportAllocs()
+			for b.Loop() {
+				h.breed(0, 7)
+			}
+			b.ReportMetric(float64(h.d.built-built)/b.Elapsed().Seconds(), "schedules/s")
+		})
+	}
+}
