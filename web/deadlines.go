@@ -3,6 +3,7 @@ package web
 import (
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"leitstand/access"
@@ -40,7 +41,7 @@ func (s *server) deadlines(signals []warning.Signal, open []access.Consent, meas
 		}
 	}
 	for _, v := range open {
-		out = append(out, deadline{At: v.Expires, What: "Zweite Person für: " + firstPart(v.Summary), Who: v.AskedBy, Link: "/entscheidungen/" + v.ID})
+		out = append(out, deadline{At: v.Expires, What: "Zweite Person für: " + firstPart(s.summaryText(v.Summary)), Who: v.AskedBy, Link: "/entscheidungen/" + v.ID})
 	}
 	out = append(out, s.stateDeadlines(measures)...)
 	slices.SortStableFunc(out, func(a, b deadline) int { return a.At.Compare(b.At) })
@@ -69,7 +70,7 @@ func (s *server) stateDeadlines(measures []containment.Measure) []deadline {
 			if !c.ConfirmBy.IsZero() {
 				add(c.ConfirmBy, "Abtrennung bestätigen: "+orItself(titles[c.Measure], c.Measure), "/massnahmen#"+c.Measure, p.Owner, false)
 			}
-			if !p.GateOnly && c.Barred == "" && s.room.Now().Before(c.UndoUntil) {
+			if c.Barred == "" && s.room.Now().Before(c.UndoUntil) {
 				add(c.UndoUntil, "Rücknahme noch möglich: "+orItself(titles[c.Measure], c.Measure), "/massnahmen#"+c.Measure, p.Owner, true)
 			}
 		}
@@ -124,14 +125,28 @@ func downAt(p *operation.Placement) time.Time {
 	return p.DownAt
 }
 
-// firstPart is a summary up to its colon: the name of what it is about.
+// firstPart is a summary up to its last name: what it is about, without the figures.
 func firstPart(summary string) string {
-	for i, r := range summary {
-		if r == ':' && i > 12 {
-			return summary[:i]
+	for at := 0; ; {
+		i := strings.Index(summary[at:], ": ")
+		if i < 0 {
+			return summary
+		}
+		if at += i; at > 12 {
+			return summary[:at]
+		}
+		at += 2
+	}
+}
+
+// summaryText puts what summaries of requests hold for machines into words.
+func (s *server) summaryText(summary string) string {
+	if scope, ok := strings.CutPrefix(summary, "Freigabe "); ok {
+		if sc, err := forensics.ParseScope(scope); err == nil {
+			return "Freigabe: " + s.nodeName(sc.ID)
 		}
 	}
-	return summary
+	return strings.NewReplacer("(public)", "(Öffentlichkeit)", "(partners)", "(Partner)", "(kassen)", "(Kassen)", "(authorities)", "(Behörden)").Replace(summary)
 }
 
 type deadlinesPage struct {

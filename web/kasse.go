@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"net/http"
 	"slices"
 	"time"
@@ -169,10 +170,19 @@ func (s *server) cellOf(r *http.Request) (cellPage, error) {
 	return cellPage{}, &failure{status: http.StatusNotFound, text: "Diesen Dienst gibt es bei dieser Kasse nicht."}
 }
 
-// historyOf is what the ledger holds on a placement: entries that name it, and
-// the remembered newest ones that wrote its row are named by their measure.
+// historyOf is what happened to a placement: the newest entries of the ledger
+// that wrote its row, and all that name it, its environment or its measure.
 func (s *server) historyOf(r *http.Request, id catalogue.PlacementID) ([]item, error) {
+	_, newest, err := s.follow(r.Context())
+	if err != nil {
+		return nil, err
+	}
 	var out []item
+	for _, it := range newest {
+		if slices.Contains(it.Touched, id) {
+			out = append(out, it)
+		}
+	}
 	for _, subject := range s.subjectsOf(id) {
 		records, err := ledger.About(r.Context(), s.room.Store, subject, history)
 		if err != nil {
@@ -182,7 +192,7 @@ func (s *server) historyOf(r *http.Request, id catalogue.PlacementID) ([]item, e
 			out = append(out, s.item(rec))
 		}
 	}
-	slices.SortFunc(out, func(a, b item) int { return int(b.Seq - a.Seq) })
+	slices.SortStableFunc(out, func(a, b item) int { return cmp.Compare(b.Seq, a.Seq) })
 	out = slices.CompactFunc(out, func(a, b item) bool { return a.Seq == b.Seq })
 	return out[:min(len(out), history)], nil
 }

@@ -11,6 +11,7 @@ import (
 	"leitstand/catalogue"
 	"leitstand/containment"
 	"leitstand/incident"
+	"leitstand/operation"
 	"leitstand/room"
 )
 
@@ -21,7 +22,7 @@ type measuresPage struct {
 
 type measureView struct {
 	containment.Measure
-	UndoUntil string // how long taking back is possible, in words; empty: it is not
+	UndoUntil string // how long taking back may be asked for, in words; empty: no more
 	Affected  []string
 }
 
@@ -43,7 +44,7 @@ func (s *server) measures(w http.ResponseWriter, r *http.Request) error {
 			k, _, _, _ := id.Split()
 			kassen[s.kasseName(k)] = true
 			row, ok := state.Placement(id)
-			if ok && row.Cut != nil && row.Cut.Measure == m.ID && now.Before(row.Cut.UndoUntil) && !row.GateOnly {
+			if ok && row.Cut != nil && row.Cut.Measure == m.ID && row.Regular == operation.Cut && now.Before(row.Cut.UndoUntil) {
 				v.UndoUntil = s.moment(row.Cut.UndoUntil, now).Abs
 			}
 		}

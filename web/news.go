@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"leitstand/base/ledger"
+	"leitstand/catalogue"
 )
 
 // item is one entry of the ledger in words.
@@ -21,10 +22,11 @@ type item struct {
 	Text    string // what, in words
 	Reason  string
 	Quiet   bool
+	Touched []catalogue.PlacementID // whose rows it wrote
 }
 
 // keep is how many of the newest entries the newsroom remembers.
-const keep = 200
+const keep = 500
 
 // newsroom remembers the newest entries in words. Entries never change, so that
 // each is read once, however often screens ask.
@@ -72,6 +74,11 @@ func (s *server) item(r ledger.Record) item {
 		k.word = r.Kind
 	}
 	it := item{Seq: r.Seq, At: r.At, Actor: r.Actor, Kind: r.Kind, Subject: r.Subject, Text: k.word, Reason: r.Reason, Quiet: k.quiet}
+	for _, row := range r.Rows {
+		if row.Table == "placement" {
+			it.Touched = append(it.Touched, catalogue.PlacementID(row.Key))
+		}
+	}
 	if d := s.detail(r); d != "" {
 		it.Text += ": " + d
 	}
@@ -109,7 +116,7 @@ func (s *server) detail(r ledger.Record) string {
 	case f.Title != "":
 		return f.Title
 	case f.Summary != "":
-		return f.Summary
+		return s.summaryText(f.Summary)
 	case f.Rule != "":
 		return f.Rule
 	case len(f.Scope) > 0:

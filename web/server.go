@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"html/template"
 	"io/fs"
+	"log/slog"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -142,6 +143,9 @@ func (s *server) answer(public bool, h handler) http.Handler {
 			return
 		}
 		f := s.explain(err)
+		if f.status == http.StatusInternalServerError {
+			slog.ErrorContext(r.Context(), "a page failed", slog.String("path", r.URL.Path), slog.Any("error", err))
+		}
 		inside := !public && f.status != http.StatusForbidden
 		page := failurePage{Text: f.text, Inside: inside, Back: "/oeffentlich"}
 		if inside {

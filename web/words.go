@@ -88,7 +88,7 @@ func (s *server) functions() template.FuncMap {
 		"freigabe":   clearanceWord,
 		"verhalten":  behaviourWord,
 		"gruppe":     audienceWord,
-		"vorn":       firstPart,
+		"vorn":       func(v string) string { return firstPart(s.summaryText(v)) },
 		"kurz":       shorten,
 		"punkt":      menuItem,
 		"wer":        func(a actor, id string) whoField { return whoField{a, id} },

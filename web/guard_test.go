@@ -1,0 +1,121 @@
+package web_test
+
+import (
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"testing"
+
+	"leitstand/access"
+	"leitstand/web"
+)
+
+func itoa(n int) string { return strconv.Itoa(n) }
+
+func withoutTheTokenNothingOfTheControlRoomIsShownOrDone(t *testing.T, h *house, id string) {
+	for _, p := range paths(h, id) {
+		if !strings.HasPrefix(p, "/oeffentlich") {
+			h.stranger(p).is(http.StatusForbidden).never("Angriff", "Ines", "operator", "Maßnahmen")
+		}
+	}
+	h.stranger("/teil/lage").is(http.StatusForbidden)
+	h.ask(http.MethodPost, "/vorfall", url.Values{"als": {"lead"}, "titel": {"fremd"}}, false).is(http.StatusForbidden)
+	h.ask(http.MethodGet, "/?token=FALSCH", nil, false).is(http.StatusForbidden)
+	open := h.screens
+	defer func() { h.screens = open }()
+	h.screens = web.New(h.room, "")
+	h.ask(http.MethodGet, "/?token=", nil, false).is(http.StatusForbidden)
+}
+
+func theTokenMovesFromTheAddressIntoACookieThatOnlyWeRead(t *testing.T, h *house) {
+	p := h.stranger("/?token=" + token).is(http.StatusSeeOther)
+	if p.location != "/" {
+		t.Errorf("sent on to %q, want the same page without the token", p.location)
+	}
+	c := p.header.Get("Set-Cookie")
+	for _, want := range []string{"leitstand=" + token, "HttpOnly", "SameSite=Strict", "Path=/"} {
+		if !strings.Contains(c, want) {
+			t.Errorf("cookie %q lacks %q", c, want)
+		}
+	}
+	h.get("/").never(token)
+}
+
+func aForeignSiteCannotAct(t *testing.T, h *house) {
+	form := url.Values{"als": {"lead"}, "titel": {"untergeschoben"}}
+	h.ask(http.MethodPost, "/vorfall", form, true, func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "cross-site") }).is(http.StatusForbidden)
+	h.ask(http.MethodPost, "/vorfall", form, true, func(r *http.Request) {
+		r.Header.Del("Sec-Fetch-Site")
+		r.Header.Set("Origin", "http://boese.example")
+	}).is(http.StatusForbidden)
+	h.get("/vorfall").never("untergeschoben")
+	h.post("/vorfall", form).is(http.StatusSeeOther)
+	h.get("/vorfall").says("untergeschoben")
+}
+
+func onlyNamesOfThisMachineAreAnswered(t *testing.T, h *house) {
+	for host, want := range map[string]int{
+		"127.0.0.1:8460": 200, "localhost:8460": 200, "LOCALHOST": 200, "[::1]:8460": 200, "127.9.9.9": 200,
+		"boese.example": 421, "127.0.0.1.boese.example": 421, "localhost.boese.example:8460": 421, "10.0.0.1:8460": 421, "": 421,
+	} {
+		for _, path := range []string{"/", "/oeffentlich", "/assets/leitstand.css"} {
+			h.ask(http.MethodGet, path, nil, true, func(r *http.Request) { r.Host = host }).is(want)
+		}
+	}
+}
+
+func everyAnswerForbidsForeignAndInlineContent(t *testing.T, h *house) {
+	for _, path := range []string{"/", "/oeffentlich", "/nirgends", "/assets/leitstand.css", "/oeffentlich/liste.json"} {
+		p := h.get(path)
+		csp := p.header.Get("Content-Security-Policy")
+		if !strings.HasPrefix(csp, "default-src 'none'") || strings.Contains(csp, "unsafe") || strings.Contains(csp, "*") || strings.Contains(csp, "http") {
+			t.Errorf("%s: policy %q", path, csp)
+		}
+		if p.header.Get("X-Content-Type-Options") != "nosniff" || p.header.Get("Referrer-Policy") != "no-referrer" {
+			t.Errorf("%s lacks a header", path)
+		}
+	}
+}
+
+func aFormThatIsTooLargeIsRefused(t *testing.T, h *house) {
+	h.post("/vorfall", url.Values{"als": {"lead"}, "titel": {strings.Repeat("x", 1<<20)}}).is(http.StatusBadRequest).says("zu groß")
+}
+
+func theViewIsRememberedAndRedirectsStayHere(t *testing.T, h *house) {
+	for back, want := range map[string]string{"/signale": "/signale", "//boese.example/": "/", "https://boese.example": "/", `/\boese.example`: "/", "": "/"} {
+		p := h.post("/ansicht", url.Values{"ansicht": {"dunkel"}, "zurueck": {back}}).is(http.StatusSeeOther)
+		if p.location != want {
+			t.Errorf("back to %q leads to %q, want %q", back, p.location, want)
+		}
+	}
+	dark := h.ask(http.MethodGet, "/", nil, true, func(r *http.Request) { r.AddCookie(&http.Cookie{Name: "ansicht", Value: "dunkel"}) })
+	if !strings.Contains(dark.raw, `data-kern-theme="dark"`) {
+		t.Error("the dark view was not remembered")
+	}
+}
+
+func thePublicSeesWhatWasReleasedAndNobodyOfTheCrisisTeam(t *testing.T, h *house, id string) {
+	people, err := access.List(h.ctx(), h.room.Store)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range append(publicPaths(h), "/oeffentlich/liste.json", "/oeffentlich/liste.atom", "/oeffentlich/liste.atom?kasse="+string(h.room.Catalogue.Kassen[0].ID)) {
+		p := h.stranger(path).is(http.StatusOK).never("Nur für Kassen", "Vertraulich", "Telefon</", "published_by", "second_by", "Angriff", token)
+		for _, person := range people {
+			for _, word := range []string{person.Name, `"` + person.ID + `"`, ">" + person.ID + "<"} {
+				if strings.Contains(p.raw, word) {
+					t.Errorf("%s names %q", path, word)
+				}
+			}
+		}
+		if !strings.Contains(p.raw, "ÜBUNG") && !strings.Contains(p.raw, `"uebung": true`) {
+			t.Errorf("%s is not marked as exercise", path)
+		}
+	}
+	h.stranger("/oeffentlich").says("Fassung 1", "nicht erreichbar", "im Notbetrieb", "Bitte <u>nicht</u> doppelt senden", "Stand 22 Uhr", "116 117")
+	h.stranger("/oeffentlich/en").says("emergency operation", "not available")
+	h.stranger("/oeffentlich/leicht").says("funktioniert nicht", "Kranken-Kasse")
+	h.stranger("/oeffentlich/aenderungen").says("Fassung 1", "+ Neu", "Grund: Stufe 2 <script>")
+	h.stranger("/oeffentlich/liste.atom").says("ÜBUNG: Fassung 1")
+}
