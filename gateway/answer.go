@@ -55,7 +55,7 @@ func (g *Gateway) keep(w http.ResponseWriter, r *http.Request, d *Door) {
 		return
 	}
 	if err != nil {
-		return // the client broke off: nothing was acknowledged
+		panic(http.ErrAbortHandler) // the client broke off: nothing is acknowledged, and silence would be a 200
 	}
 	receipt, err := g.Keeper.Keep(r.Context(), *d, r, body)
 	if errors.Is(err, ErrKeyReused) {

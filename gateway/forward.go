@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"errors"
+	"log"
 	"log/slog"
 	"net"
 	"net/http"
@@ -52,9 +53,10 @@ func (g *Gateway) newProxy(target *url.URL) *httputil.ReverseProxy {
 			ResponseHeaderTimeout: 60 * time.Second,
 		},
 		BufferPool: &bufferPool{},
+		ErrorLog:   log.New(discard{}, "", 0), // answers that break off are seen by the client
 		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
-			if errors.Is(err, context.Canceled) {
-				return // the client is gone
+			if errors.Is(err, context.Canceled) && !errors.Is(context.Cause(r.Context()), ErrCut) {
+				panic(http.ErrAbortHandler) // the client is gone; silence would be a 200
 			}
 			d, ok := r.Context().Value(doorKey{}).(*Door)
 			if !ok {
