@@ -45,17 +45,15 @@ func (c *checker) orphans() {
 	if len(entries) == 0 || len(entries) > 64 || entries[0].kind != "Composition" {
 		return
 	}
-	reached := uint64(1)
-	for todo := uint64(1); todo != 0; {
-		next := uint64(0)
-		for i := range entries {
-			if todo&(1<<i) != 0 {
-				next |= c.leadsTo(entries[i].resource)
-			}
-		}
-		todo = next &^ reached
-		reached |= next
+	all := uint64(1)<<len(entries) - 1
+	if c.links.reached() == all {
+		return
 	}
+	// Something was not walked, or really is not referred to: look at every reference.
+	for i := range entries {
+		entries[i].to |= c.leadsTo(entries[i].resource)
+	}
+	reached := c.links.reached()
 	for i := range entries {
 		if reached&(1<<i) == 0 && entries[i].resource != 0 {
 			c.reportAt(entries[i].entry, "orphan", SeverityWarning, "Kein Verweis führt von der Composition zu diesem Eintrag.")
@@ -63,11 +61,27 @@ func (c *checker) orphans() {
 	}
 }
 
+// reached returns the set of entries that references lead to from the first one.
+func (l *links) reached() uint64 {
+	reached := uint64(1)
+	for todo := reached; todo != 0; {
+		next := uint64(0)
+		for i := range l.entries {
+			if todo&(1<<i) != 0 {
+				next |= l.entries[i].to
+			}
+		}
+		todo = next &^ reached
+		reached |= next
+	}
+	return reached
+}
+
 // leadsTo returns the set of entries that references inside a resource mean.
 func (c *checker) leadsTo(res int32) uint64 {
 	t := &c.tree
 	var set uint64
-	for n := res; int(n) < len(t.nodes) && t.nodes[n].pos < t.nodes[res].end; n++ {
+	for n := res; res != 0 && int(n) < len(t.nodes) && t.nodes[n].pos < t.nodes[res].end; n++ {
 		if t.nodes[n].name != "reference" {
 			continue
 		}

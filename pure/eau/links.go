@@ -5,17 +5,19 @@ import "strings"
 // links is the index of a bundle's entries, for references.
 type links struct {
 	entries []linkEntry
+	last    int // the entry that was asked about last: the next question is often about it
 }
 
 type linkEntry struct {
 	entry, resource int32
+	to              uint64 // entries that references in this one lead to
 	fullURL         string
 	kind, id        string
 }
 
 // index reads the entries of a bundle.
 func (l *links) index(t *tree, root int32) {
-	l.entries = l.entries[:0]
+	l.entries, l.last = l.entries[:0], 0
 	for e := t.child(root, "entry"); e != 0; e = t.again(e) {
 		res := t.resourceOf(e)
 		le := linkEntry{entry: e, resource: res, fullURL: t.nodes[t.child(e, "fullUrl")].value}
@@ -72,12 +74,8 @@ func (l *links) byURL(url string) int32 {
 
 // base returns the server part of the fullUrl of the entry around an element.
 func (l *links) base(t *tree, n int32) (string, bool) {
-	pos := t.nodes[n].pos
-	for i := range l.entries {
+	if i := l.around(t, n); i >= 0 {
 		e := &l.entries[i]
-		if pos < t.nodes[e.entry].pos || pos >= t.nodes[e.entry].end {
-			continue
-		}
 		tail := len(e.kind) + 1 + len(e.id)
 		if cut := len(e.fullURL) - tail; cut > 0 && e.fullURL[cut-1] == '/' &&
 			strings.HasPrefix(e.fullURL, "http") && strings.HasPrefix(e.fullURL[cut:], e.kind+"/") && strings.HasSuffix(e.fullURL, e.id) {
@@ -86,6 +84,29 @@ func (l *links) base(t *tree, n int32) (string, bool) {
 		return "", false
 	}
 	return "", false
+}
+
+// around returns the entry that an element stands in, or -1.
+func (l *links) around(t *tree, n int32) int {
+	pos := t.nodes[n].pos
+	for k := range l.entries {
+		i := (l.last + k) % len(l.entries)
+		if e := l.entries[i].entry; pos >= t.nodes[e].pos && pos < t.nodes[e].end {
+			l.last = i
+			return i
+		}
+	}
+	return -1
+}
+
+// note keeps that the entry around an element refers to a resource.
+func (l *links) note(t *tree, from, target int32) {
+	i := l.around(t, from)
+	for k := range l.entries {
+		if i >= 0 && l.entries[k].resource == target && k < 64 {
+			l.entries[i].to |= 1 << k
+		}
+	}
 }
 
 // resourceAround returns the resource that an element belongs to (%resource).

@@ -23,6 +23,7 @@ type rule struct {
 	inv      []*invariant
 
 	kids   []*rule // in the order of FHIR
+	asked  []int   // those that must be there, or in numbers
 	denied []string
 	slices []*slice // told apart by conditions; slots behind those of kids
 	by     string   // what tells them apart, for people

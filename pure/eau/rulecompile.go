@@ -380,7 +380,11 @@ func (c *compiler) finish(r *rule) error {
 		r.codes = nil // the fixed code says more than the table
 	}
 	r.slots = len(r.kids)
-	for _, k := range r.kids {
+	r.asked = nil
+	for i, k := range r.kids {
+		if k.min > 0 || k.has != "" || slices.ContainsFunc(k.slices, func(s *slice) bool { return s.rule.min > 0 }) {
+			r.asked = append(r.asked, i)
+		}
 		if k.typ == "-" {
 			continue // has a name and a place only; see r4.txt
 		}

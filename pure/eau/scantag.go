@@ -85,7 +85,10 @@ func (s *scanner) startTag() error {
 // open adds the element to the tree and, unless it is empty, makes it the innermost.
 func (s *scanner) open(name string, pos int, attrs []attr, closed bool) error {
 	outer := s.plain
-	s.bind(attrs)
+	lone := len(attrs) == 0 || len(attrs) == 1 && (attrs[0].name == "value" || attrs[0].name == "url")
+	if !lone {
+		s.bind(attrs)
+	}
 	t := s.tree
 	id := int32(len(t.nodes))
 	nd := node{name: name, pos: int32(pos), up: s.cur}
@@ -102,7 +105,7 @@ func (s *scanner) open(name string, pos int, attrs []attr, closed bool) error {
 			}
 		}
 	}
-	for i := range attrs {
+	for i := 0; !lone && i < len(attrs); i++ {
 		if p, _, found := strings.Cut(attrs[i].name, ":"); found && p != "xmlns" && p != "xml" {
 			if _, ok := s.lookup(p); !ok {
 				s.pos = pos
@@ -252,7 +255,7 @@ func (s *scanner) attribute() (attr, error) {
 // without any of these are returned as they stand, without a copy.
 func (s *scanner) decode(raw string, inAttr bool) (string, error) {
 	plain := true
-	for i := 0; i < len(raw); i++ {
+	for i := plainPrefix(raw); i < len(raw); i++ {
 		c := raw[i]
 		if c >= ' ' && c != '&' && c != '<' && c != 0xef {
 			continue
@@ -297,6 +300,24 @@ func (s *scanner) decode(raw string, inAttr bool) (string, error) {
 		}
 	}
 	return out.String(), nil
+}
+
+// plainPrefix returns how much of a value is ASCII without anything that decode
+// looks at, in steps of eight bytes: most values are that altogether.
+func plainPrefix(s string) int {
+	const ones, tops = 0x0101010101010101, 0x8080808080808080
+	i := 0
+	for ; i+8 <= len(s); i += 8 {
+		w := uint64(s[i]) | uint64(s[i+1])<<8 | uint64(s[i+2])<<16 | uint64(s[i+3])<<24 |
+			uint64(s[i+4])<<32 | uint64(s[i+5])<<40 | uint64(s[i+6])<<48 | uint64(s[i+7])<<56
+		amp, less := w^ones*'&', w^ones*'<'
+		// A byte has its top bit set in one of these if it is not ASCII, below a
+		// blank, an ampersand or a less-than (the usual "has a zero byte" test).
+		if (w|w-ones*' '|(amp-ones)&^amp|(less-ones)&^less)&tops != 0 {
+			break
+		}
+	}
+	return i
 }
 
 // entity reads one reference at the front of s; n is 0 if there is none that XML itself defines.

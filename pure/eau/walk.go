@@ -1,7 +1,6 @@
 package eau
 
 import (
-	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -198,8 +197,8 @@ func (c *checker) children(n int32, r *rule) (missing bool) {
 		seen[i]++
 		c.child(ch, r.kids[i], int(seen[i]), &seen)
 	}
-	for i, k := range r.kids {
-		if c.numbers(n, k, int(seen[i]), &seen) {
+	for _, i := range r.asked {
+		if c.numbers(n, r.kids[i], int(seen[i]), &seen) {
 			missing = true
 		}
 	}
@@ -356,10 +355,14 @@ func (c *checker) knownProfile(url string) bool {
 
 // match finds the slice of a repetition.
 func (c *checker) match(ch int32, k *rule) *slice {
+next:
 	for _, s := range k.slices {
-		if !slices.ContainsFunc(s.when, func(cd cond) bool { return !c.meets(ch, &cd) }) {
-			return s
+		for i := range s.when {
+			if !c.meets(ch, &s.when[i]) {
+				continue next
+			}
 		}
+		return s
 	}
 	return c.fallback(ch, k)
 }

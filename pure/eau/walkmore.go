@@ -156,6 +156,9 @@ func (c *checker) reference(n int32, r *rule) {
 		return // the numbers say it, where a reference is asked for
 	}
 	target := c.links.resolve(t, n, ref)
+	if target != 0 {
+		c.links.note(t, n, target)
+	}
 	if target == 0 {
 		severity := SeverityWarning
 		if t.nodes[t.resourceAround(n)].name == "Composition" || c.wrongType(ref, r) {
