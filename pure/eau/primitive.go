@@ -59,7 +59,7 @@ func primitiveOf(typ string) primitive {
 func (p primitive) valid(s string) bool {
 	switch p {
 	case primString:
-		return strings.Trim(s, " \t\r\n") != "" // XML leaves no other control characters
+		return saysSomething(s) // XML leaves no other control characters than white space
 	case primCode:
 		return validCode(s)
 	case primURI, primCanonical:
@@ -87,6 +87,16 @@ func (p primitive) valid(s string) bool {
 	case primXHTML:
 	}
 	return true
+}
+
+// saysSomething reports whether there is more than white space.
+func saysSomething(s string) bool {
+	for i := range len(s) {
+		if !isSpace(s[i]) {
+			return true
+		}
+	}
+	return false
 }
 
 func hasSpace(s string) bool {
