@@ -47,7 +47,7 @@ var Schema = db.Migrations{Package: "containment", Steps: []string{`
 		reason text not null, placements text not null, ordered_by text not null, second_by text not null,
 		ordered_at bigint not null, hash text not null
 	);
-`}}
+`, actTable}}
 
 // ErrUnknown says that no measure has that id.
 var ErrUnknown = errors.New("no such measure")
@@ -147,5 +147,5 @@ func Keepers() []ledger.Keeper {
 			out[i] = m.row()
 		}
 		return out, err
-	}}}
+	}}, {Table: "act", Rows: actRows}}
 }
