@@ -126,10 +126,25 @@ func Call(ctx context.Context, opt Options, a Act) (json.RawMessage, error) {
 	if errors.Is(err, db.ErrInUse) {
 		return nil, fmt.Errorf("%w and answers no commands there: it is an exercise or another command, or it is just starting or stopping; try again when it is done", err)
 	}
+	return answered(out, err)
+}
+
+// CallServed carries an act out in the process that owns the data directory, and
+// nowhere else.
+func CallServed(ctx context.Context, data string, a Act) (json.RawMessage, error) {
+	socket, release, err := socketPath(data)
 	if err != nil {
 		return nil, err
 	}
+	defer release()
+	return answered(call(ctx, socket, a))
+}
+
+// answered is the result of an answer; a refused act is a [*Failure].
+func answered(out answer, err error) (json.RawMessage, error) {
 	switch {
+	case err != nil:
+		return nil, err
 	case out.Error != nil && out.Refused:
 		return nil, out.Error
 	case out.Error != nil:
