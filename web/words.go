@@ -37,6 +37,10 @@ type (
 		Word string
 		Of   []notice.Change
 	}
+	deadlinePart struct {
+		Word string
+		Of   []deadline
+	}
 	navItem struct {
 		Link, Word string
 		Here       bool
@@ -93,6 +97,7 @@ func (s *server) functions() template.FuncMap {
 		"punkt":      menuItem,
 		"wer":        func(a actor, id string) whoField { return whoField{a, id} },
 		"grund":      func(id, label string, needed bool) reasonField { return reasonField{id, label, needed} },
+		"fristen":    func(word string, of []deadline) deadlinePart { return deadlinePart{word, of} },
 		"aenderung":  func(word string, of []notice.Change) changePart { return changePart{word, of} },
 		"art":        kindWord,
 	}
