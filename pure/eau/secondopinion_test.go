@@ -467,7 +467,7 @@ func TestLongSecondOpinionOnEverything(t *testing.T) {
 	docs := documents(t)
 	seen := map[string]bool{}
 	for _, name := range documentNames() {
-		mutants := structuralMutants(t, name, docs[name], seen)
+		mutants := structuralMutants(t, docs[name], seen)
 		byKind := map[string][]mutant{}
 		for _, m := range mutants {
 			kind, _, _ := strings.Cut(m.rule, " ")

@@ -24,18 +24,23 @@ type structure struct {
 	seen map[string]bool
 }
 
-func structuralMutants(tb testing.TB, name string, b []byte, seen map[string]bool) []mutant {
+func structuralMutants(tb testing.TB, b []byte, seen map[string]bool) []mutant {
+	tb.Helper()
+	return mutantsBy(tb, rules121(), b, seen)
+}
+
+// mutantsBy makes them for the rules of any version.
+func mutantsBy(tb testing.TB, set *ruleset, b []byte, seen map[string]bool) []mutant {
 	tb.Helper()
 	s := &structure{mutator: newMutator(tb, b), c: &checker{}, seen: seen}
 	if err := s.c.tree.scan(b); err != nil {
 		tb.Fatal(err)
 	}
-	s.c.set, s.c.day = rules121(), "2026-11-20"
+	s.c.set, s.c.day = set, "2026-11-20"
 	root := s.tree.nodes[0].first
 	p := s.c.set.profiles[rootProfile(s.tree.kind(root))]
 	s.c.links.index(&s.c.tree, root)
 	s.walk(root, p.root, p.name)
-	_ = name
 	return s.out
 }
 
@@ -427,7 +432,7 @@ func TestEveryRuleAboutElementsFailsOnItsMutant(t *testing.T) {
 	docs := documents(t)
 	total, alone := 0, 0
 	for _, name := range documentNames() {
-		for _, m := range structuralMutants(t, name, docs[name], seen) {
+		for _, m := range structuralMutants(t, docs[name], seen) {
 			total++
 			r := Check(m.doc, Options{})
 			if judge(t, name, &m, keysOf(&r), used) {
