@@ -40,11 +40,14 @@ func newRegular(t *testing.T) *regular {
 	t.Helper()
 	_, key, err := ed25519.GenerateKey(nil)
 	must(t, err)
-	r := &regular{have: map[string]emergency.ListEntry{}, effects: map[string]int{}, key: key, seen: map[string]int{}, lose: func() bool { return false }}
+	r := &regular{have: map[string]emergency.ListEntry{}, effects: map[string]int{}, key: key, seen: map[string]int{}, lose: never}
 	r.recv = &emergency.Receiver{Name: "Regelsystem", Key: key, Token: "geheim", Receiving: r}
 	handler := r.recv.Handler()
 	r.server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		if r.lose() { // after the work is done: the answer gets lost
+		r.mu.Lock()
+		lose := r.lose()
+		r.mu.Unlock()
+		if lose { // after the work is done: the answer gets lost
 			handler.ServeHTTP(httptest.NewRecorder(), req)
 			panic(http.ErrAbortHandler)
 		}
@@ -52,6 +55,15 @@ func newRegular(t *testing.T) *regular {
 	}))
 	t.Cleanup(r.server.Close)
 	return r
+}
+
+func never() bool { return false }
+
+// loses decides from now on which answers get lost, after the work is done.
+func (r *regular) loses(lose func() bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.lose = lose
 }
 
 func (r *regular) Receive(_ context.Context, p emergency.Parcel) (emergency.Receipt, error) {
@@ -144,9 +156,9 @@ func TestHandoverInOrderExactlyOnceAndReconciled(t *testing.T) {
 		reg := newRegular(t)
 		h := reg.handover(j)
 		n := 0
-		reg.lose = func() bool { n++; return n%3 == 1 } // every third answer is lost
+		reg.loses(func() bool { n++; return n%3 == 1 }) // every third answer is lost
 		drain(t, h)
-		reg.lose = func() bool { return false }
+		reg.loses(never)
 		if !slices.Equal(reg.order, want) {
 			t.Errorf("applied in the order %q", reg.order)
 		}
@@ -351,12 +363,12 @@ func TestARecalledBatchLeavesAgainWithTheSameIDs(t *testing.T) {
 	acceptMany(t, j, 4)
 	reg := newRegular(t)
 	h := reg.handover(j)
-	reg.lose = func() bool { return true }
+	reg.loses(func() bool { return true })
 	if _, err := h.Due(ctx, t0); err == nil {
 		t.Fatal("a lost answer was not noticed")
 	}
 	must(t, h.Recall(ctx, t0, actor, "anderer Weg"))
-	reg.lose = func() bool { return false }
+	reg.loses(never)
 	drain(t, h)
 	if len(reg.order) != 4 || counts(t, j).HandedOver != 4 {
 		t.Errorf("applied %d, counts %+v", len(reg.order), counts(t, j))
@@ -370,12 +382,13 @@ func TestCrashesAtEveryStepLoseAndDoubleNothing(t *testing.T) {
 	j := r.journal(t)
 	reg := newRegular(t)
 	rng := rand.New(rand.NewPCG(7, 7))
-	reg.lose = func() bool { return rng.IntN(20) == 0 }
+	losses := rand.New(rand.NewPCG(8, 8))
+	reg.loses(func() bool { return losses.IntN(20) == 0 })
 	killed := errors.New("killed")
 	crashes := map[string]int{}
 	var want []string
 	now := t0
-	for i := range 150 {
+	for i := range 80 {
 		keys := []string{fmt.Sprint("k", i, "a"), fmt.Sprint("k", i, "b")}
 		accept(t, j, keys...)
 		want = append(want, "body of "+keys[0], "body of "+keys[1])

@@ -172,7 +172,7 @@ func (d *durable) Compare(ctx context.Context, _ emergency.Comparison) ([]emerge
 // TestLongKilledSenderAndReceiver kills both at random moments, with lost answers:
 // nothing is lost, nothing doubled, the order stays. LEITSTAND_LONG=1 kills 120 times.
 func TestLongKilledSenderAndReceiver(t *testing.T) {
-	kills, items := 6, 300
+	kills, items := 3, 100
 	if os.Getenv("LEITSTAND_LONG") != "" {
 		kills, items = 120, 12_000
 	}

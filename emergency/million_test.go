@@ -15,7 +15,7 @@ import (
 // TestLongHandoverOfManyItems accepts, hands over and reconciles many small items
 // and prints the rates. LEITSTAND_LONG=1 makes it a million.
 func TestLongHandoverOfManyItems(t *testing.T) {
-	items := 2_000
+	items := 400
 	if os.Getenv("LEITSTAND_LONG") != "" {
 		items = 1_000_000
 	}

@@ -102,7 +102,7 @@ func TestEnvelopedMailIsOpenedWithTheMailboxsKeys(t *testing.T) {
 // TestLongLoadOfEnvelopedMail opens, checks and keeps signed and encrypted mail:
 // one unwrapping and two signatures on brainpoolP256r1 each.
 func TestLongLoadOfEnvelopedMail(t *testing.T) {
-	boxes, mails := 4, 40
+	boxes, mails := 2, 10
 	if os.Getenv("LEITSTAND_LONG") != "" {
 		boxes, mails = 40, 2000
 	}

@@ -167,7 +167,7 @@ func bareInsert(t testing.TB, stores, rows, size int) float64 {
 // TestLongLoadOfManyMailboxes fetches, keeps, opens and checks mail of 80 mailboxes. By itself it is
 // small; LEITSTAND_LONG=1 makes it 40,000 mails and prints the figures.
 func TestLongLoadOfManyMailboxes(t *testing.T) {
-	boxes, mails := 8, 240
+	boxes, mails := 4, 60
 	if os.Getenv("LEITSTAND_LONG") != "" {
 		boxes, mails = 80, 40_000
 	}
