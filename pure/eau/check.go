@@ -226,18 +226,23 @@ func rootProfile(k Kind) string {
 	return ""
 }
 
+// full reports whether the report is full, and says so in it once. It comes
+// before everything that a finding costs: a document made to be wrong everywhere
+// must not be slow for it.
+func (c *checker) full(n int32) bool {
+	if len(c.findings) < maxFindings {
+		return false
+	}
+	if !c.overflow {
+		c.overflow = true
+		c.findings = append(c.findings, Finding{Key: "limit", Severity: SeverityError, Line: c.tree.line(c.tree.nodes[n].pos), Code: errorCode(c.code, ""),
+			Text: "Das Dokument hat mehr Fehler, als hier aufgezählt werden."})
+	}
+	return true
+}
+
 // add appends a finding; the error code follows from the kind of document.
 func (c *checker) add(f Finding) {
-	if len(c.findings) >= maxFindings {
-		if !c.overflow {
-			c.overflow = true
-			c.findings = append(c.findings, Finding{
-				Key: "limit", Severity: SeverityError, Line: f.Line, Code: errorCode(c.code, ""),
-				Text: "Das Dokument hat mehr Fehler, als hier aufgezählt werden.",
-			})
-		}
-		return
-	}
 	if f.Severity == SeverityError {
 		f.Code = errorCode(c.code, f.Key)
 	}

@@ -15,10 +15,13 @@ type linkEntry struct {
 	kind, id        string
 }
 
+// maxEntries bounds the index; no profile allows more than 20 entries.
+const maxEntries = 256
+
 // index reads the entries of a bundle.
 func (l *links) index(t *tree, root int32) {
 	l.entries, l.last = l.entries[:0], 0
-	for e := t.child(root, "entry"); e != 0; e = t.again(e) {
+	for e := t.child(root, "entry"); e != 0 && len(l.entries) < maxEntries; e = t.again(e) {
 		res := t.resourceOf(e)
 		le := linkEntry{entry: e, resource: res, fullURL: t.nodes[t.child(e, "fullUrl")].value}
 		if res != 0 {

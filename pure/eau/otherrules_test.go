@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
 // at puts text somewhere near an element: behind the name in its start tag,
@@ -207,6 +208,52 @@ func TestWhatIsWellFormedAndUnusualIsTaken(t *testing.T) {
 	} {
 		if r := Check([]byte(doc), Options{}); !r.Valid || len(r.Findings) > 0 {
 			t.Errorf("%s: %+v", name, r)
+		}
+	}
+}
+
+// Documents made to be slow: everything wrong, everything the same, everything
+// referring to everything. None may cost more than a fraction of a second.
+func TestHostileDocumentsAreJudgedQuickly(t *testing.T) {
+	const head = `<Bundle xmlns="` + nsFHIR + `"><meta><profile value="` + kbvSD + `KBV_PR_EAU_Bundle|1.2"/></meta>`
+	entry := func(resource string) string { return "<entry><resource>" + resource + "</resource></entry>" }
+	step := `<ServiceRequest><meta><profile value="` + kbvSD + `KBV_PR_EAU_ServiceRequest_steps|1.2"/></meta><code><coding><code value="%"/></coding></code>` +
+		`<subject><reference value="Patient/%"/></subject></ServiceRequest>`
+	var steps strings.Builder
+	for i := range 1800 {
+		steps.WriteString(entry(strings.ReplaceAll(step, "%", strconv.Itoa(i))))
+	}
+	for name, doc := range map[string]string{
+		"unknown elements":    head + strings.Repeat("<x/>", 19_000) + "</Bundle>",
+		"stray attributes":    head + strings.Repeat(`<entry a="" b="" c=""/>`, 19_000) + "</Bundle>",
+		"entries":             head + strings.Repeat(entry("<Patient/>"), 6_000) + "</Bundle>",
+		"steps that differ":   head + steps.String() + "</Bundle>",
+		"one long value":      head + `<id value="` + strings.Repeat("x", 3<<20) + `"/></Bundle>`,
+		"entities":            head + `<id value="` + strings.Repeat("&amp;", 600_000) + `"/></Bundle>`,
+		"white space":         head + strings.Repeat(" \n", 1<<20) + "</Bundle>",
+		"comments":            head + strings.Repeat("<!---->", 500_000) + "</Bundle>",
+		"namespaces":          head + strings.Repeat(`<x xmlns:a="b">`, 50) + strings.Repeat("</x>", 50) + "</Bundle>",
+		"extensions in depth": head + strings.Repeat(`<extension url="x">`, 60) + strings.Repeat("</extension>", 60) + "</Bundle>",
+	} {
+		start := time.Now()
+		r := Check([]byte(doc), Options{})
+		if took := time.Since(start); took > 3*time.Second {
+			t.Errorf("%s: took %v", name, took)
+		}
+		if r.Valid || len(r.Findings) > maxFindings+1 {
+			t.Errorf("%s: valid %v with %d findings", name, r.Valid, len(r.Findings))
+		}
+		t.Logf("%s: %v, %d findings", name, time.Since(start).Round(time.Millisecond), len(r.Findings))
+	}
+}
+
+// A profile without version, or with one too exact, is a finding and no riddle.
+func TestAProfileVersionThatIsMissingOrTooExactIsSaid(t *testing.T) {
+	good := string(documents(t)["gkv"])
+	for _, version := range []string{"", "|1.2.1", "|1.2.0", "|2.0"} {
+		r := Check([]byte(strings.ReplaceAll(good, "|1.2\"", version+"\"")), Options{})
+		if r.Valid || r.Kind != KindEAU || r.Version != V121 || !slices.ContainsFunc(r.Findings, func(f Finding) bool { return f.Key == "fixed" && f.Path == "Bundle.meta.profile[0]" }) {
+			t.Errorf("%q: %v %v %v", version, r.Kind, r.Version, keysOf(&r))
 		}
 	}
 }

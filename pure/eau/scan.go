@@ -9,11 +9,11 @@ import (
 )
 
 // Limits of what is read. A real bundle has about 25 KB, 900 elements and 14
-// levels; the limits leave room for a hundred times that and stop everything
-// made to exhaust the reader.
+// levels, none can have more than 20 entries; the limits leave room for many
+// times that and stop everything made to exhaust the reader.
 const (
 	maxBytes = 4 << 20
-	maxNodes = 100_000
+	maxNodes = 20_000
 	maxDepth = 64
 	maxAttrs = 32
 )

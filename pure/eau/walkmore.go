@@ -194,6 +194,9 @@ func (c *checker) wrongType(ref string, r *rule) bool {
 }
 
 func (c *checker) strayAttr(a *strayAttr) {
+	if c.full(a.node) {
+		return
+	}
 	c.add(Finding{
 		Key: "attribute", Severity: SeverityError, Path: c.path(a.node), Line: c.tree.line(c.tree.nodes[a.node].pos),
 		Text: "Das Attribut „" + a.name + "“ ist nicht zulässig.",
@@ -207,11 +210,17 @@ func (c *checker) report(key string, s Severity, text string) {
 
 // reportAt is a finding on an element; those on the stack know whether R4 lets them repeat.
 func (c *checker) reportAt(n int32, key string, s Severity, text string) {
+	if c.full(n) {
+		return
+	}
 	c.add(Finding{Key: key, Severity: s, Path: c.path(n), Line: c.tree.line(c.tree.nodes[n].pos), Text: text})
 }
 
 // missing is a finding on a child that is not there.
 func (c *checker) missing(n int32, k *rule, key, text string) {
+	if c.full(n) {
+		return
+	}
 	c.add(Finding{
 		Key: key, Severity: SeverityError, Path: c.path(n) + "." + fhirName(k.name, false),
 		Line: c.tree.line(c.tree.nodes[n].pos), Text: text,
