@@ -190,7 +190,7 @@ func (c *DriverConfig) check() error {
 }
 
 func (c *DriverConfig) checkEnvironment(e EnvironmentConfig, kinds map[string]string, seen map[string]bool) error {
-	if !plainName.MatchString(string(e.ID)) || seen[string(e.ID)] {
+	if !plainName.MatchString(string(e.ID)) || seen[string(e.ID)] || e.ID == alwaysOwner {
 		return errors.New("an id of letters, digits and . _ @ / - is needed, once")
 	}
 	seen[string(e.ID)] = true

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -268,7 +269,11 @@ func (x *Executor) failed(ctx context.Context, a Act, s step, t Target, cause er
 
 // conclude probes and records probe and outcome of the acts of one target.
 func (x *Executor) conclude(ctx context.Context, p planned, checks []ProbeCheck, acts []Act) error {
-	record := x.probe(ctx, p, checks)
+	return x.settle(ctx, x.probe(ctx, p, checks), acts)
+}
+
+// settle records what was seen, and the outcome that follows from it.
+func (x *Executor) settle(ctx context.Context, record *ProbeRecord, acts []Act) error {
 	for i := range acts {
 		acts[i].Probe = record
 	}
@@ -329,19 +334,68 @@ func (x *Executor) again(ctx context.Context, p planned, before []Act) ([]Act, e
 			acts = append(acts, a)
 		}
 	}
-	if len(acts) == 0 || acts[len(acts)-1].State == Done && acts[len(acts)-1].Probe != nil {
-		return acts, nil
+	if len(acts) == 0 {
+		return nil, nil
 	}
 	last := acts[len(acts)-1]
-	checks := x.prober().before(ctx, p.probe.Down, p.probe.Up)
+	var checks []ProbeCheck
 	if last.Probe != nil {
 		checks = slices.Clone(last.Probe.Checks) // with what was met before the act
+	} else {
+		checks = x.prober().before(ctx, p.probe.Down, p.probe.Up)
 	}
 	record := x.probe(ctx, p, checks)
 	if last.Probe != nil && record.Contradiction == last.Probe.Contradiction {
-		return acts, fmt.Errorf("%w: %s", ErrUnproven, record.Contradiction)
+		if record.Contradiction != "" {
+			return acts, fmt.Errorf("%w: %s", ErrUnproven, record.Contradiction)
+		}
+		return acts, nil
 	}
-	return acts, x.conclude(ctx, p, checks, acts)
+	return acts, x.settle(ctx, record, acts)
+}
+
+// Verify probes everything again that is off, and records only what is news: a
+// cut that somebody took away is an alarm.
+func (x *Executor) Verify(ctx context.Context) error {
+	acts, err := x.Recorder.Acts(ctx)
+	if err != nil {
+		return err
+	}
+	var targets []string
+	for _, id := range InForce(acts) {
+		if _, err := x.Drivers.target(id); err == nil {
+			targets = append(targets, id)
+		}
+	}
+	_, err = x.each(ctx, targets, func(ctx context.Context, p planned, before []Act) ([]Act, error) {
+		return x.again(ctx, p, onTarget(before, p.ID))
+	})
+	return err
+}
+
+// InForce lists the targets that are off by acts that were not taken back.
+func InForce(acts []Act) []string {
+	off := map[string]bool{}
+	for _, a := range acts {
+		if !a.Back && (a.State == Done || a.State == Unclear) {
+			off[a.Target] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(off))
+}
+
+// ProvenBy names the act that proves a target to be off, or "".
+func ProvenBy(acts []Act, target string) string {
+	last := newest(acts, target, "")
+	if last == nil || last.Back {
+		return ""
+	}
+	for _, a := range slices.Backward(acts) {
+		if a.Target == target && a.Proven() {
+			return a.ID
+		}
+	}
+	return ""
 }
 
 func (x *Executor) powersOff(p planned, driver string) bool {

@@ -45,6 +45,13 @@ func handlers() map[string]handler {
 		"measure.confirm": doing(confirmMeasure),
 		"measure.undo":    doing(undoMeasure),
 
+		"driver.dry-run":    reading(driverDryRun),
+		"driver.rules":      reading(driverRules),
+		"driver.list":       reading(driverActs),
+		"driver.open":       reading(driverOpen),
+		"driver.resolve":    doing(driverResolve),
+		"driver.import-log": doing(importLog),
+
 		"consent.list": reading(func(ctx context.Context, r *Room, _ none) ([]access.Consent, error) { return access.Open(ctx, r.Store) }),
 		"consent.show": reading(func(ctx context.Context, r *Room, a idArgs) (access.Consent, error) {
 			return access.ConsentByID(ctx, r.Store, a.ID)

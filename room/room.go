@@ -49,6 +49,7 @@ type Room struct {
 	Settings  Settings
 
 	isolator  Isolator
+	drivers   driverSet
 	regular   map[catalogue.PlacementID]RegularConfig
 	delegates []access.Person
 }

@@ -133,6 +133,7 @@ func serveRoom(ctx context.Context, r *room.Room, listen, token string, logs []s
 	g.Go(func() error { return r.ServeSocket(ctx) })
 	g.Go(func() error { return r.Run(ctx) })
 	g.Go(func() error { return r.RunMail(ctx) })
+	g.Go(func() error { return r.RunDrivers(ctx) })
 	g.Go(func() error { return follow(ctx, r, logs) })
 	return g.Wait()
 }

@@ -1,0 +1,140 @@
+package room
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"leitstand/access"
+	"leitstand/base/db"
+	"leitstand/base/ledger"
+	"leitstand/catalogue"
+	"leitstand/containment"
+	"leitstand/operation"
+)
+
+type importLogArgs struct {
+	Log    string `json:"log"`              // content of the file
+	Public string `json:"public,omitempty"` // key that signed it; empty: the room's
+	Reason string `json:"reason"`
+}
+
+// ImportedLog is what a log of the kill switch brought.
+type ImportedLog struct {
+	Measures   []string `json:"measures"`
+	Records    int      `json:"records"`
+	Placements int      `json:"placements"` // taken off in the room's state
+}
+
+// ErrImported says that a log is in the ledger already.
+var ErrImported = errors.New("this log is in the ledger already")
+
+// importLog takes a log of the kill switch into the ledger: what was done there
+// as it was recorded, then the state of the room follows. Both or neither.
+func importLog(ctx context.Context, r *Room, as access.Person, a importLogArgs) (ImportedLog, error) {
+	if !as.Has(access.CrisisLead) && !as.Has(access.Operator) {
+		return ImportedLog{}, &Failure{Rule: int(operation.RuleTwoPeople), Text: "Das Protokoll des Not-Aus übernehmen Betrieb oder Leitung."}
+	}
+	public := a.Public
+	if public == "" {
+		public = r.Public()
+	}
+	records, err := containment.ReadLog([]byte(a.Log), public)
+	if err != nil {
+		return ImportedLog{}, err
+	}
+	if len(records) == 0 {
+		return ImportedLog{}, fmt.Errorf("the log is empty")
+	}
+	have, err := containment.Acts(ctx, r.Store)
+	if err != nil {
+		return ImportedLog{}, err
+	}
+	out := ImportedLog{Records: len(records)}
+	var measures []string
+	last := map[string][]containment.Act{} // by measure, each act as it was last
+	for _, rec := range records {
+		if slices.ContainsFunc(have, func(h containment.Act) bool { return h.ID == rec.Act.ID }) {
+			return out, fmt.Errorf("act %q: %w", rec.Act.ID, ErrImported)
+		}
+		m := rec.Act.Measure
+		if !slices.Contains(measures, m) {
+			measures = append(measures, m)
+		}
+		last[m] = append(slices.DeleteFunc(last[m], func(x containment.Act) bool { return x.ID == rec.Act.ID }), rec.Act)
+	}
+	for _, m := range measures {
+		of := slices.DeleteFunc(slices.Clone(records), func(rec containment.LogRecord) bool { return rec.Act.Measure != m })
+		n, err := r.importMeasure(ctx, as, m, of, last[m], a.Reason)
+		if err != nil {
+			return out, err
+		}
+		out.Measures, out.Placements = append(out.Measures, m), out.Placements+n
+	}
+	return out, nil
+}
+
+// importMeasure takes one measure over, in one transaction.
+func (r *Room) importMeasure(ctx context.Context, as access.Person, id string, records []containment.LogRecord, acts []containment.Act, reason string) (int, error) {
+	people, err := r.peopleOf(ctx, acts[0].By)
+	if err != nil {
+		return 0, err
+	}
+	now := r.Now()
+	m := containment.Measure{
+		ID: id, Title: "Not-Aus", Stage: 2, State: containment.Unconfirmed, Reason: records[0].Reason, OrderedBy: people[0].ID, OrderedAt: db.Trim(records[0].At),
+	}
+	cut := &operation.OrderCut{Measure: id, Immediate: len(people) < 2}
+	if len(people) > 1 {
+		m.State, m.SecondBy = containment.Ordered, people[1].ID
+	}
+	for _, a := range acts {
+		if a.Back || a.State == containment.Failed {
+			continue
+		}
+		for _, p := range r.placementsOf(a.Target) {
+			if row, ok := r.Operation.Current().Placement(p); ok && row.Regular.Connected() && !slices.Contains(m.Placements, p) {
+				m.Placements = append(m.Placements, p)
+				cut.Nodes = append(cut.Nodes, string(p))
+			}
+		}
+	}
+	if m.Placements == nil {
+		m.Placements = []catalogue.PlacementID{}
+	}
+	record := func(ctx context.Context, tx *db.Tx) error {
+		for _, rec := range records {
+			if err := containment.PutAct(ctx, tx, now, rec.Kind, rec.Reason, rec.Act); err != nil {
+				return err
+			}
+		}
+		_, err := ledger.Append(ctx, tx, ledger.Entry{
+			At: now, Actor: as.ID, Kind: "killswitch.imported", Subject: id, Reason: reason,
+			Data: map[string]any{"from": records[0].At, "to": records[len(records)-1].At, "records": len(records)},
+		})
+		return errors.Join(err, containment.Record(ctx, tx, now, as.ID, "measure.recorded", m))
+	}
+	if len(cut.Nodes) == 0 {
+		return 0, r.Store.Write(ctx, record)
+	}
+	cut.Reason = "Not-Aus: " + m.Reason
+	cut.Sign(now, people...)
+	_, err = r.act(ctx, cut, record)
+	return len(cut.Nodes), err
+}
+
+func (r *Room) peopleOf(ctx context.Context, ids []string) ([]access.Person, error) {
+	var out []access.Person
+	for _, id := range ids {
+		p, err := access.Get(ctx, r.Store, id)
+		if err != nil {
+			return nil, fmt.Errorf("the log names %w", err)
+		}
+		out = append(out, p)
+	}
+	if len(out) == 0 {
+		return nil, errors.New("the log names nobody who ordered it")
+	}
+	return out, nil
+}
