@@ -235,8 +235,10 @@ func (c *checker) full(n int32) bool {
 	}
 	if !c.overflow {
 		c.overflow = true
-		c.findings = append(c.findings, Finding{Key: "limit", Severity: SeverityError, Line: c.tree.line(c.tree.nodes[n].pos), Code: errorCode(c.code, ""),
-			Text: "Das Dokument hat mehr Fehler, als hier aufgezählt werden."})
+		c.findings = append(c.findings, Finding{
+			Key: "limit", Severity: SeverityError, Line: c.tree.line(c.tree.nodes[n].pos), Code: errorCode(c.code, ""),
+			Text: "Das Dokument hat mehr Fehler, als hier aufgezählt werden.",
+		})
 	}
 	return true
 }

@@ -313,7 +313,7 @@ func plainPrefix(s string) int {
 		amp, less := w^ones*'&', w^ones*'<'
 		// A byte has its top bit set in one of these if it is not ASCII, below a
 		// blank, an ampersand or a less-than (the usual "has a zero byte" test).
-		if (w|w-ones*' '|(amp-ones)&^amp|(less-ones)&^less)&tops != 0 {
+		if (w|(w-ones*' ')|((amp-ones)&^amp)|((less-ones)&^less))&tops != 0 {
 			break
 		}
 	}
