@@ -195,15 +195,22 @@ func checkText(name string, r *eau.Report, all bool) string {
 	out := fmt.Sprintf("%s %s %s %s", verdict, r.Kind, r.Version, name)
 	switch {
 	case errs > 0 && !all:
-		out += fmt.Sprintf(" (%d errors, %d warnings) %s", errs, warnings, first)
+		out += fmt.Sprintf(" (%s, %s) %s", plural(errs, "error"), plural(warnings, "warning"), first)
 	case errs+warnings > 0:
-		out += fmt.Sprintf(" (%d errors, %d warnings)", errs, warnings)
+		out += fmt.Sprintf(" (%s, %s)", plural(errs, "error"), plural(warnings, "warning"))
 	}
 	out += "\n"
 	if all {
 		out += list.String()
 	}
 	return out
+}
+
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }
 
 // finish prints the summary, beside JSON on standard error, and sets the exit code.
