@@ -22,8 +22,10 @@ type regexProg struct {
 	anchored bool   // can only match at the beginning
 	bounds   []rune // class i is bounds[i] up to bounds[i+1]
 	ascii    [128]uint8
-	need     [][]byte // folded literals, longest first
-	minLen   int      // bytes
+	need     [][]byte     // folded literals, longest first
+	minLen   int          // bytes
+	run      int          // the whole expression is "that many of one class in a row"
+	unit     *syntax.Inst // that class
 }
 
 // classes are at most this many, or the expression stays with package regexp.
@@ -34,6 +36,9 @@ func compileRegex(src string) *regexProg {
 	re, err := syntax.Parse(src, syntax.Perl)
 	if err != nil {
 		return nil
+	}
+	if p := compileRun(re); p != nil {
+		return p
 	}
 	re = re.Simplify()
 	prog, err := syntax.Compile(re)
@@ -53,6 +58,47 @@ func compileRegex(src string) *regexProg {
 	sort.SliceStable(p.need, func(i, j int) bool { return len(p.need[i]) > len(p.need[j]) })
 	p.need = p.need[:min(len(p.need), 4)]
 	return p
+}
+
+// compileRun recognises expressions like .{1000,}, which would make an
+// automaton of as many states.
+func compileRun(re *syntax.Regexp) *regexProg {
+	if re.Op != syntax.OpRepeat || re.Min < 8 {
+		return nil
+	}
+	unit := re.Sub[0]
+	if unit.Op != syntax.OpAnyChar && unit.Op != syntax.OpAnyCharNotNL && unit.Op != syntax.OpCharClass {
+		return nil
+	}
+	prog, err := syntax.Compile(unit)
+	if err != nil {
+		return nil
+	}
+	for i := range prog.Inst {
+		switch prog.Inst[i].Op {
+		case syntax.InstRune, syntax.InstRune1, syntax.InstRuneAny, syntax.InstRuneAnyNotNL:
+			return &regexProg{run: re.Min, minLen: re.Min, unit: &prog.Inst[i]}
+		case syntax.InstAlt, syntax.InstAltMatch, syntax.InstCapture, syntax.InstEmptyWidth, syntax.InstMatch, syntax.InstFail, syntax.InstNop:
+		}
+	}
+	return nil
+}
+
+// matchRun counts.
+func (p *regexProg) matchRun(v []byte) bool {
+	for n := 0; len(v) > 0; {
+		r, size := rune(v[0]), 1
+		if r >= utf8.RuneSelf {
+			r, size = utf8.DecodeRune(v)
+		}
+		v = v[size:]
+		if !p.unit.MatchRune(r) {
+			n = 0
+		} else if n++; n >= p.run {
+			return true
+		}
+	}
+	return false
 }
 
 // minLength is the least number of bytes a match has.
@@ -180,6 +226,9 @@ const (
 const maxDFA = 1 << 20
 
 func newDFA(p *regexProg) *dfa {
+	if p.run > 0 {
+		return &dfa{p: p}
+	}
 	d := &dfa{p: p, stride: len(p.bounds) + 1, seen: make([]uint32, len(p.inst))}
 	d.reset()
 	return d
@@ -212,6 +261,9 @@ func (d *dfa) state(pcs []uint32, ctx uint8) int32 {
 
 // match says whether the expression matches anywhere in v.
 func (d *dfa) match(v []byte) bool {
+	if d.p.run > 0 {
+		return d.p.matchRun(v)
+	}
 	s := int32(0)
 	for i := 0; i < len(v); {
 		var c uint8

@@ -7,12 +7,12 @@ import (
 
 var regexCases = []string{
 	`a`, `^a`, `a$`, `^a$`, `^$`, ``, `a|b`, `(?i)set.*&&`, `\bfoo\b`, `(?m)^x$`, `(?s)a.b`, `a.b`, `.{5,}`, `[^a-z]+x`, `\w+\x60\w`,
-	`(?i)straße`, `(?i)k`, `ä+`, `(a|ab)(c|bcd)`, `x*`, `\Bo\B`, `(foo|bar){2,3}z`, `[[:alpha:]]{3}$`, `\pL+1`, `^(?:\s|a)*$`,
+	`(?i)straße`, `(?i)k`, `ä+`, `(a|ab)(c|bcd)`, `x*`, `\Bo\B`, `(foo|bar){2,3}z`, `[[:alpha:]]{3}$`, `\pL+1`, `^(?:\s|a)*$`, `.{8,}`, `[a-zé]{8,9}`, `(?s).{9}`, `[^\n]{8}`,
 }
 
 var texts = []string{
 	"", "a", "b", "xa", "ax", "foo bar", "food", "x", "y\nx\nz", "a\nb", "axb", "12345", "1234", "ABCx", "aaa`b", "STRASSE straße", "\u212a", "ää",
-	"abcd", "booo", "foobarz", "barz", "set && set", "SeT x &&", "éa1", "\xff\xfea", "  a a", "foo\n", "\nfoo", "a\n",
+	"abcd", "booo", "foobarz", "barz", "set && set", "SeT x &&", "éa1", "\xff\xfea", "  a a", "foo\n", "\nfoo", "a\n", "abcdefgh", "abcdefg\n", "abcd\nefgh", "éééééééé", "\xff\xff\xff\xff\xff\xff\xff\xff",
 }
 
 func TestAutomatonAgreesWithRegexp(t *testing.T) {

@@ -69,6 +69,10 @@ func (p *predicate) fitsRef(s, other string) bool {
 	if !p.cased {
 		s, other = fold(s), fold(other)
 	}
+	return p.fitsFolded(s, other)
+}
+
+func (p *predicate) fitsFolded(s, other string) bool {
 	switch before, after := p.pat.startsOpen(), p.pat.endsOpen(); {
 	case before && after:
 		return strings.Contains(s, other)

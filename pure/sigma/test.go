@@ -144,7 +144,16 @@ func (t *test) one(m *Matcher, e *Event, f *field) bool {
 		return t.p.test(view(v))
 	case testRef:
 		for i := e.head(t.ref); i != 0; i = e.fields[i-1].next {
-			if g := &e.fields[i-1]; !g.null && t.p.fitsRef(view(e.value(f)), view(e.value(g))) {
+			g := &e.fields[i-1]
+			if g.null {
+				continue
+			}
+			other := e.value(g)
+			if !t.cased {
+				other = e.folded(g)
+				v = e.folded(f) // folding the other may have moved it
+			}
+			if t.p.fitsFolded(view(v), view(other)) {
 				return true
 			}
 		}
