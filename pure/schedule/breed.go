@@ -17,12 +17,13 @@ import (
 // are that the stretch a child takes whole is the one in which that parent is
 // furthest ahead of the other, and that the populations shrink as the budget does.
 type herd struct {
-	c      *classic
-	d      *decoder
-	r      *rng
-	budget int64 // schedules in total, by d's count
-	ctx    context.Context
-	report func(finish []int32, makespan int32)
+	c       *classic
+	d       *decoder
+	r       *rng
+	budget  int64 // schedules in total, by d's count
+	allowed func() int64
+	ctx     context.Context
+	report  func(finish []int32, makespan int32)
 
 	sides [2][]animal // 0 built forwards, 1 backwards
 	key   []int32
@@ -104,9 +105,14 @@ func (h *herd) rule() {
 	}
 }
 
-func (h *herd) limit(schedules int64) { h.budget = schedules }
-func (h *herd) passes() int64         { return h.d.built }
-func (h *herd) done() bool            { return h.stop || h.best <= h.c.bound }
+func (h *herd) limit(schedules func() int64) {
+	h.allowed = schedules
+	h.budget = schedules()
+}
+
+func (h *herd) left() int64   { return h.budget - h.d.built }
+func (h *herd) passes() int64 { return h.d.built }
+func (h *herd) done() bool    { return h.best <= h.c.bound || h.ctx.Err() != nil }
 
 // epoch breeds a fresh herd until the budget is used up. It begins with twice the
 // given size and ends with a fifth of it.
@@ -117,6 +123,9 @@ func (h *herd) epoch(size, number int) {
 	first, began := max(2, size*firstHerd/10), h.d.built
 	h.found(first)
 	for from := 0; !h.over(); from = 1 - from {
+		if h.budget = h.allowed(); h.over() {
+			return
+		}
 		fewer := max(1, first-size*lastHerd/10)
 		h.shrink(first - int(int64(fewer)*(h.d.built-began)/(h.budget-began)))
 		for i := 0; i < len(h.sides[from]) && !h.over(); i++ {

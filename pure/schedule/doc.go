@@ -20,5 +20,6 @@
 // as the literature does (Kolisch and Hartmann 2006). Without it Solve goes on
 // until its context ends, uses all processors, and returns the best plan so far.
 //
-// Nothing here reads a clock, a file or the network.
+// Nothing here reads a file or the network; the clock only to share out the time
+// until a context's deadline.
 package schedule

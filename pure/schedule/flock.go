@@ -80,7 +80,8 @@ func (f *flock) passes() int64 {
 	return f.b.built + f.back.built
 }
 
-func (f *flock) limit(schedules int64) { f.budget = schedules }
+func (f *flock) limit(schedules func() int64) { f.budget = schedules() }
+func (f *flock) left() int64                  { return f.budget - f.passes() }
 
 // hopeless is after how many schedules that run past the horizon the search for a
 // first one ends.

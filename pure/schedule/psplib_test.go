@@ -309,7 +309,7 @@ func BenchmarkSchedules(b *testing.B) {
 				b.Fatal("not of the textbook form")
 			}
 			h := newHerd(b.Context(), c, 1, func([]int32, int32) {})
-			h.limit(1 << 40)
+			h.limit(func() int64 { return 1 << 40 })
 			h.found(50)
 			built := h.d.built
 			b.ReportAllocs()

@@ -7,6 +7,7 @@ import (
 	"math"
 	"runtime"
 	"sync"
+	"time"
 )
 
 // ErrNoRoom says that some task cannot be placed before the horizon at all: its
@@ -132,8 +133,10 @@ type searcher interface {
 	// epoch starts afresh with a population of about size and goes on until the
 	// limit is reached, the context has ended or the bound is met.
 	epoch(size, number int)
-	limit(schedules int64) // in total
+	// limit says, whenever asked, how many schedules there may be in total.
+	limit(schedules func() int64)
 	passes() int64
+	left() int64
 	done() bool // no further epoch makes sense
 }
 
@@ -141,7 +144,7 @@ type searcher interface {
 const (
 	firstEpoch  = 2_000
 	epochGrowth = 4
-	mostEpoch   = 1 << 40
+	mostEpoch   = 4_000_000
 	workerSeed  = 0x9e3779b97f4a7c15
 )
 
@@ -152,10 +155,10 @@ func populationFor(budget int64) int {
 
 // run lets one worker search when there is a budget of schedules, and as many as
 // wanted otherwise.
-func (s *search) run(worker func(seed uint64) searcher) {
+func (s *search) run(ctx context.Context, worker func(seed uint64) searcher) {
 	if s.o.Schedules > 0 {
 		w := worker(s.o.Seed)
-		w.limit(s.o.Schedules)
+		w.limit(func() int64 { return s.o.Schedules })
 		w.epoch(populationFor(s.o.Schedules), 0)
 		s.result.Schedules = w.passes()
 		return
@@ -168,18 +171,34 @@ func (s *search) run(worker func(seed uint64) searcher) {
 	for k := range n {
 		wg.Go(func() {
 			w := worker(s.o.Seed + uint64(k)*workerSeed)
-			budget := int64(firstEpoch)
-			for number := 0; number == 0 || !w.done(); number++ {
-				w.limit(w.passes() + budget)
-				w.epoch(populationFor(budget), number)
-				budget = min(budget*epochGrowth, mostEpoch)
-			}
+			s.epochs(ctx, w)
 			s.mu.Lock()
 			s.result.Schedules += w.passes()
 			s.mu.Unlock()
 		})
 	}
 	wg.Wait()
+}
+
+// epochs lets a worker search until it is done: a short epoch to learn its pace,
+// then, if the context has a deadline, epochs as long as the time left allows, and
+// otherwise ever longer ones.
+func (s *search) epochs(ctx context.Context, w searcher) {
+	began, budget := time.Now(), int64(firstEpoch)
+	for number := 0; number == 0 || !w.done(); number++ {
+		last := w.passes() + budget
+		w.limit(func() int64 { return last })
+		if deadline, ok := ctx.Deadline(); ok && number > 0 {
+			from := w.passes()
+			w.limit(func() int64 {
+				pace := float64(w.passes()) / float64(time.Since(began))
+				return min(w.passes()+int64(pace*float64(time.Until(deadline))), from+mostEpoch)
+			})
+			budget = max(firstEpoch, w.left())
+		}
+		w.epoch(populationFor(budget), number)
+		budget = min(budget*epochGrowth, mostEpoch)
+	}
 }
 
 // offer takes a worker's better plan. Among equals the first one stays.
@@ -215,7 +234,7 @@ func (s *search) classic(ctx context.Context, c *classic) {
 	s.result.Bound, s.result.Critical = s.bound, int(c.critical)
 	m := newModel(s.p)
 	modes := make([]int32, c.n)
-	s.run(func(seed uint64) searcher {
+	s.run(ctx, func(seed uint64) searcher {
 		j := newJudge(m, s.o.Objective)
 		return newHerd(ctx, c, seed, func(finish []int32, makespan int32) {
 			s.offer(value{goal: float64(makespan)}, func() *Plan {
@@ -247,7 +266,7 @@ func (s *search) general(ctx context.Context) error {
 	if s.o.Objective.Goal == ShortestPlan {
 		back = newModel(mirrored(s.p, m))
 	}
-	s.run(func(seed uint64) searcher {
+	s.run(ctx, func(seed uint64) searcher {
 		j := newJudge(m, s.o.Objective)
 		f := newFlock(ctx, m, back, s.o.Objective, seed, func(b *builder, v value) {
 			s.offer(v, func() *Plan { return j.plan(b.start, b.finish, b.mode) })

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -276,5 +277,21 @@ func TestFairnessCostsTheManyToSpareTheFew(t *testing.T) {
 	}
 	if impossible := plan(Objective{Goal: LeastLoss, WorstLimit: 3}); impossible.Feasible() {
 		t.Error("a limit that nobody can keep is not called broken")
+	}
+}
+
+// With a deadline the search shares out the time, and ends with it.
+func TestSolveEndsAtTheDeadline(t *testing.T) {
+	general := small{tasks: 30, horizon: 400, calendars: true, modes: true}.draw(seeded(4))
+	for _, p := range []*Problem{textbook(90, 1, seeded(4)), general} {
+		ctx, stop := context.WithTimeout(t.Context(), 150*time.Millisecond)
+		r, err := Solve(ctx, p, Options{Objective: Objective{Goal: ShortestPlan}, Workers: 2})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if ctx.Err() == nil && !r.Proven {
+			t.Errorf("ended after %d schedules with time left", r.Schedules)
+		}
+		stop()
 	}
 }
