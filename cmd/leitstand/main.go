@@ -29,6 +29,7 @@ type cli struct {
 	Person   personCmd   `cmd:"" help:"People and roles." group:"Situation"`
 
 	Measure   measureCmd   `cmd:"" help:"Take tenants off the network, with preview and way back." group:"Acts"`
+	Driver    driverCmd    `cmd:"" help:"How measures act on the outside world: dry run, open intents, rules, kill switch." group:"Acts"`
 	Approve   approveCmd   `cmd:"" help:"Agree, as second person, to what was asked." group:"Acts"`
 	Decline   declineCmd   `cmd:"" help:"Decline or withdraw what was asked." group:"Acts"`
 	Consent   consentCmd   `cmd:"" help:"What waits for a second person." group:"Acts"`

@@ -105,6 +105,9 @@ func (c *serveCmd) Run(a *app) error {
 		return err
 	}
 	defer func() { _ = r.Close() }() // everything is durable
+	if err := r.UseDrivers(a.ctx); err != nil {
+		return err
+	}
 	token := rand.Text()
 	return c.beside(a, r, c.Gateway, func(ctx context.Context) error {
 		return serveRoom(ctx, r, c.Listen, token, c.Log, func(addr string) {
