@@ -116,6 +116,7 @@ func publish(h *house) {
 	h.post(at, form).is(http.StatusSeeOther)
 	h.stranger("/oeffentlich").says("Standort abgetrennt", "Fassung 1")
 	h.get("/mitteilungen").says("stimmt mit der Lage überein")
+	h.get("/mitteilungen?baustein=phishing").says("Wir fragen nie per E-Mail").sound()
 	text := url.Values{"als": {"press"}, "gruppe": {"public"}, "titel": {"Hinweis"}, "text": {"Stand [Uhrzeit]"}, "stand": {"geprüft"}}
 	h.post("/mitteilungen/text", text).is(http.StatusUnprocessableEntity).says("Platzhalter")
 	text.Set("text", "Alles wird aufbewahrt.")

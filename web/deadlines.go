@@ -125,18 +125,15 @@ func downAt(p *operation.Placement) time.Time {
 	return p.DownAt
 }
 
-// firstPart is a summary up to its last name: what it is about, without the figures.
+// firstPart is what a summary is about, without the figures behind it.
 func firstPart(summary string) string {
-	for at := 0; ; {
-		i := strings.Index(summary[at:], ": ")
-		if i < 0 {
+	for _, whole := range []string{"Freigabe", "Mitteilung", "Rücknahme"} {
+		if strings.HasPrefix(summary, whole) {
 			return summary
 		}
-		if at += i; at > 12 {
-			return summary[:at]
-		}
-		at += 2
 	}
+	name, _, _ := strings.Cut(summary, ": ")
+	return name
 }
 
 // summaryText puts what summaries of requests hold for machines into words.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"leitstand/access"
@@ -227,16 +228,9 @@ func (s *server) formulaText(f catalogue.Formula) string {
 	case catalogue.OpNode:
 		return s.nodeName(f.Node)
 	case catalogue.OpAll:
-		return joinAnd(words)
+		return strings.Join(words, "; ")
 	case catalogue.OpAny:
-		out := ""
-		for i, w := range words {
-			if i > 0 {
-				out += " oder "
-			}
-			out += w
-		}
-		return out
+		return strings.Join(words, " oder ")
 	}
 	return f.String()
 }

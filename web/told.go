@@ -17,6 +17,7 @@ type toldPage struct {
 	Notices   []notice.Notice
 	Incidents []incident.Incident
 	Blocks    []textBlock
+	Start     textBlock // the form begins with it
 	Actor     actor
 }
 
@@ -57,6 +58,11 @@ func textBlocks() []textBlock {
 func (s *server) told(w http.ResponseWriter, r *http.Request) error {
 	ctx := r.Context()
 	page := toldPage{Blocks: textBlocks()}
+	for _, b := range page.Blocks {
+		if b.Key == r.URL.Query().Get("baustein") {
+			page.Start = b
+		}
+	}
 	var err error
 	if page.Last, err = notice.Newest(ctx, s.room.Store); err != nil {
 		return err

@@ -191,14 +191,17 @@ func (s *server) serviceName(id catalogue.ServiceID) string {
 func (s *server) nodeName(id string) string {
 	c := s.room.Catalogue
 	if k, d, at, ok := catalogue.PlacementID(id).Split(); ok {
-		return s.kasseName(k) + ", " + s.serviceName(d) + ", " + s.siteName(at)
+		return s.kasseName(k) + ": " + s.serviceName(d) + " (" + s.siteName(at) + ")"
 	}
 	if v, ok := c.Component(catalogue.ComponentID(id)); ok {
-		return v.Name + ", " + s.siteName(v.Site)
+		if site := s.siteName(v.Site); !strings.Contains(v.Name, site) {
+			return v.Name + " (" + site + ")"
+		}
+		return v.Name
 	}
 	if k, at, ok := catalogue.EnvironmentID(id).Split(); ok {
 		if _, known := c.Environment(catalogue.EnvironmentID(id)); known {
-			return "Umgebung " + s.kasseName(k) + ", " + s.siteName(at)
+			return "Umgebung " + s.kasseName(k) + " (" + s.siteName(at) + ")"
 		}
 	}
 	if v, ok := c.Kasse(catalogue.KasseID(id)); ok {
