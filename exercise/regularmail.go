@@ -20,6 +20,9 @@ const maxSession = 500
 // cannot be reached or is held by somebody else is counted, and left for the next step.
 func (w *regularWorld) advance(ctx context.Context, now time.Time) error {
 	w.now.Store(now.Unix())
+	if err := w.pages.book.sync(); err != nil {
+		return err
+	}
 	work := make(chan *kasseSystem)
 	failed := make([]error, fetchWorkers)
 	var wg sync.WaitGroup

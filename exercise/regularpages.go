@@ -51,11 +51,11 @@ func (d *pageDesk) take(r *http.Request, placement string) (lost bool, err error
 		return false, nil
 	}
 	d.book.add(placement, key, r.Header.Get("X-Leitstand-Receipt"), string(entry))
+	if key == "" {
+		return false, nil // durable with the next step; nothing waits for it
+	}
 	if err := d.book.sync(); err != nil {
 		return false, err
-	}
-	if key == "" {
-		return false, nil
 	}
 	d.known[placement+" "+key] = true
 	d.count++

@@ -266,3 +266,8 @@ func TestATornTailIsSetAsideAndDamageOfWhatWasAcknowledgedIsRefused(t *testing.T
 		t.Errorf("a request taken out: %v", err)
 	}
 }
+
+// publicKeys is what a room puts into the table.
+func publicKeys(k keyPair) map[catalogue.KasseID][]byte {
+	return map[catalogue.KasseID][]byte{"109034270": k.public.Marshal()}
+}
