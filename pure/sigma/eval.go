@@ -172,8 +172,8 @@ func (t timePart) of(at time.Time) float64 {
 }
 
 // ParseTime reads the ways in which logs write a time: RFC 3339 and its
-// relatives with a blank or without a zone (taken as UTC), and Unix seconds or
-// milliseconds.
+// relatives with a blank or without a zone (taken as UTC), and Unix seconds,
+// milliseconds or microseconds.
 func ParseTime(s string) (time.Time, bool) {
 	s = strings.TrimSpace(s)
 	if len(s) < 8 || len(s) > 64 {
@@ -188,8 +188,11 @@ func ParseTime(s string) (time.Time, bool) {
 			return t, true
 		}
 	}
-	if f, err := strconv.ParseFloat(s, 64); err == nil && f > 1e8 && f < 1e14 {
-		if f > 1e11 {
+	if f, err := strconv.ParseFloat(s, 64); err == nil && f > 1e8 && f < 1e17 {
+		switch {
+		case f > 1e14:
+			return time.UnixMicro(int64(f)).UTC(), true
+		case f > 1e11:
 			return time.UnixMilli(int64(f)).UTC(), true
 		}
 		return time.UnixMicro(int64(f * 1e6)).UTC(), true

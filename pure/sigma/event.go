@@ -205,7 +205,7 @@ func (e *Event) When() (time.Time, bool) {
 	if !e.Time.IsZero() {
 		return e.Time, true
 	}
-	for _, name := range [...]string{"TimeCreated_SystemTime", "SystemTime", "@timestamp", "UtcTime", "EventTime", "timestamp", "time", "Timestamp", "eventTime", "date"} {
+	for _, name := range [...]string{"TimeCreated_SystemTime", "SystemTime", "@timestamp", "UtcTime", "EventTime", "timestamp", "time", "Timestamp", "eventTime", "__REALTIME_TIMESTAMP", "date"} {
 		if s, ok := e.Get(name); ok {
 			if t, ok := ParseTime(s); ok {
 				e.Time = t

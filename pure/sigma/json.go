@@ -44,6 +44,9 @@ func (e *Event) DecodeJSON(data []byte) error {
 		return d.fail("something follows the object")
 	}
 	e.aliases()
+	if h := e.head(idProgram); h != 0 && len(e.Sources) == 0 {
+		e.journal(string(e.value(&e.fields[h-1])))
+	}
 	return nil
 }
 

@@ -36,6 +36,10 @@ func TestJSONBecomesFieldsThatRulesName(t *testing.T) {
 		},
 		{"winlogbeat", `{"@timestamp":"t","winlog":{"channel":"Security","event_id":4688,"event_data":{"NewProcessName":"x"}}}`, []string{"@timestamp=t", "Channel=Security", "EventID=4688", "NewProcessName=x"}},
 		{"winlogbeat flattened", `{"winlog.channel":"Security","winlog.event_data.A":"x"}`, []string{"Channel=Security", "A=x"}},
+		{
+			"journald", `{"MESSAGE":"Failed password for bob from 192.0.2.1 port 9 ssh2","SYSLOG_IDENTIFIER":"sshd","_HOSTNAME":"h","__REALTIME_TIMESTAMP":"1682478000000000"}`,
+			[]string{"MESSAGE=Failed password for bob from 192.0.2.1 port 9 ssh2", "SYSLOG_IDENTIFIER=sshd", "_HOSTNAME=h", "__REALTIME_TIMESTAMP=1682478000000000", "outcome=failed", "method=password", "user=bob", "src_ip=192.0.2.1", "src_port=9"},
+		},
 		{"empty", `{}`, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {

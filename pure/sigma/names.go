@@ -12,6 +12,7 @@ const (
 	idChannel
 	idEventID
 	idProvider
+	idProgram // of journald
 )
 
 // nameTable gives the fields that rules name a number. It is built once and
@@ -30,7 +31,7 @@ type nameSlot struct {
 
 func newNameTable() *nameTable {
 	t := &nameTable{names: []string{""}, ids: map[string]int32{}, slots: make([]nameSlot, 16), alias: []int32{0}}
-	for _, n := range [...]string{"Channel", "EventID", "Provider_Name"} {
+	for _, n := range [...]string{"Channel", "EventID", "Provider_Name", "SYSLOG_IDENTIFIER"} {
 		t.add(n)
 	}
 	for _, a := range aliasTable() {

@@ -74,6 +74,11 @@ func (m *Mapping) readStep(n *node) (*step, error) {
 		return nil, errAt(n.line, "a transformation is a map with a type")
 	}
 	s := &step{kind: n.str("type"), line: n.line, n: n}
+	for _, k := range n.keys {
+		if !slices.Contains(stepKeys(), k.text) {
+			return nil, errAt(k.line, "key %q of transformation %q is not supported", k.text, s.kind)
+		}
+	}
 	var err error
 	switch s.kind {
 	case "field_name_mapping", "field_name_prefix_mapping":
@@ -98,6 +103,16 @@ func (m *Mapping) readStep(n *node) (*step, error) {
 		return nil, err
 	}
 	return s, s.readConditions(n)
+}
+
+// stepKeys are the keys of a transformation that are understood. Another one
+// may change what it means, so it is refused.
+func stepKeys() []string {
+	return []string{
+		"id", "type", "rule_conditions", "rule_cond_op", "rule_cond_not", "field_name_conditions", "field_name_cond_op", "field_name_cond_not",
+		"detection_item_conditions", "mapping", "prefix", "suffix", "category", "product", "service", "message", "conditions", "negated",
+		"regex", "replacement", "items", "key", "val",
+	}
 }
 
 func readFieldMapping(n *node) (map[string][]string, error) {

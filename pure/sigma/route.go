@@ -58,6 +58,9 @@ func (r *Routes) read(d *node) error {
 	}
 	channels := map[string][]string{}
 	for i, k := range d.keys {
+		if k.text == "placeholders" { // read by Mapping
+			continue
+		}
 		if k.text == "providers" {
 			for j, p := range d.kids[i].keys {
 				r.providers[fold(p.text)] = []byte(fold(d.kids[i].kids[j].text))

@@ -70,6 +70,18 @@ func (e *Event) cisco(line string, year int) bool {
 	return true
 }
 
+// journal completes an entry of journald, as journalctl -o json writes it.
+func (e *Event) journal(program string) {
+	e.origin(program)
+	msg, _ := e.Get("MESSAGE")
+	switch {
+	case program == "audit" || strings.HasPrefix(msg, "type="):
+		e.audit(msg)
+	case strings.HasPrefix(program, "sshd") || strings.Contains(msg, "pam_unix("):
+		e.login(msg)
+	}
+}
+
 // priority reads "<PRI>" (RFC 5424 §6.2.1).
 func priority(s string) (int, string, bool) {
 	if s == "" || s[0] != '<' {
