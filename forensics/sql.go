@@ -52,7 +52,7 @@ var Schema = db.Migrations{Package: "forensics", Steps: []string{`
 		recorded_at bigint not null,
 		version    bigint not null
 	);
-`}}
+`, checklistTable}}
 
 // PutClearance stores a new or changed clearance. The caller's ledger entry
 // must hold its Row.
@@ -162,6 +162,7 @@ func Keepers() []ledger.Keeper {
 		{Table: "clearance", Rows: keep(Clearances, Clearance.Row)},
 		{Table: "rotation", Rows: keep(Rotations, Rotation.Row)},
 		{Table: "indicator", Rows: keep(Indicators, Indicator.Row)},
+		{Table: "checklist", Rows: checklistRows},
 	}
 }
 
