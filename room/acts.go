@@ -59,10 +59,14 @@ func handlers() map[string]handler {
 		"approve": doing(approve),
 		"decline": doing(decline),
 
-		"clearance.grant":  doing(grantClearance),
-		"clearance.revoke": doing(revokeClearance),
-		"clearance.list":   reading(clearances),
-		"rotation.prove":   doing(proveRotation),
+		"clearance.grant":          doing(grantClearance),
+		"clearance.revoke":         doing(revokeClearance),
+		"clearance.list":           reading(clearances),
+		"clearance.preview-revoke": reading(previewRevocation),
+		"checklist.open":           doing(openList),
+		"checklist.settle":         doing(settlePoint),
+		"checklist.list":           reading(checklists),
+		"rotation.prove":           doing(proveRotation),
 
 		"emergency.prepare": doing(prepareEmergency),
 		"side.closed":       doing(reportClosed),

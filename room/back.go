@@ -24,7 +24,11 @@ type clearanceArgs struct {
 
 // grantClearance asks a second signer.
 func grantClearance(ctx context.Context, r *Room, as access.Person, a clearanceArgs) (access.Consent, error) {
-	cmd := &operation.GrantClearance{Application: a.Application}
+	app, err := r.fromLists(ctx, a.Application)
+	if err != nil {
+		return access.Consent{}, err
+	}
+	cmd := &operation.GrantClearance{Application: app}
 	cmd.Reason = a.Reason
 	return askCommand(ctx, r, as, "Freigabe "+a.Scope.String(), cmd)
 }

@@ -16,6 +16,7 @@ type clearanceCmd struct {
 	Grant  clearanceGrantCmd  `cmd:"" help:"Ask a second signer to clear an environment, component, backup or credential realm."`
 	Revoke clearanceRevokeCmd `cmd:"" help:"Revoke a clearance: what rests on it must go down."`
 	List   clearanceListCmd   `cmd:"" help:"All clearances."`
+	checklistCmds
 }
 
 // evidenceFlags name what a statement rests on.
