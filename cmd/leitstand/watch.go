@@ -99,7 +99,8 @@ type fileRun struct {
 	ev      *sigma.Event
 	stats   watchStats
 	seen    []sigma.Observation
-	applied int // events that the explained rule applies to
+	applied int               // events that the explained rule applies to
+	live    *sigma.Correlator // of a stream: nobody waits for its end
 }
 
 // event matches one event that is in f.ev.
@@ -116,7 +117,13 @@ func (f *fileRun) event(record string) error {
 	}
 	obs, skipped := f.w.eng.Observations(f.ev, f.m.All(), f.name+"\x00"+record)
 	f.stats.noTime += skipped.NoTime
-	f.seen = append(f.seen, obs...)
+	if f.live == nil {
+		f.seen = append(f.seen, obs...)
+		return nil
+	}
+	for _, o := range obs {
+		f.stats.matches += f.w.fired(f.out, f.live.Process(o))
+	}
 	return nil
 }
 
@@ -145,20 +152,21 @@ func (w *watcher) correlate() {
 	c := w.eng.NewCorrelator(sigma.CorrelatorOptions{})
 	slices.SortStableFunc(w.seen, func(a, b sigma.Observation) int { return a.Time.Compare(b.Time) })
 	for _, o := range w.seen {
-		w.fired(c.Process(o))
+		w.stats.matches += w.fired(w.app.stdout, c.Process(o))
 	}
-	w.fired(c.Flush())
+	w.stats.matches += w.fired(w.app.stdout, c.Flush())
 	if s := c.Stats(); s.Evicted+s.Dropped > 0 {
 		fmt.Fprintf(w.app.stderr, "leitstand: correlations forgot %d groups and %d values to stay within their memory\n", s.Evicted, s.Dropped)
 	}
 }
 
-func (w *watcher) fired(fired []sigma.Fired) {
+// fired prints correlations that came true and returns how many.
+func (w *watcher) fired(out io.Writer, fired []sigma.Fired) (matches int) {
 	for _, f := range fired {
 		if f.Rule.Quiet {
 			continue
 		}
-		w.stats.matches++
+		matches++
 		m := watchMatch{Rule: f.Rule.ID, Title: f.Rule.Title, Level: f.Rule.Level, Author: f.Rule.Author, License: w.eng.license(f.Rule), Time: stamp(f.Last), Count: f.Count}
 		for _, ref := range f.Refs {
 			file, record, _ := strings.Cut(ref, "\x00")
@@ -169,10 +177,11 @@ func (w *watcher) fired(fired []sigma.Fired) {
 		for _, kv := range f.GroupBy {
 			m.Group[kv.Field] = kv.Value
 		}
-		if err := w.print(w.app.stdout, m); err != nil {
-			return
+		if err := w.print(out, m); err != nil {
+			return matches
 		}
 	}
+	return matches
 }
 
 // notStopped turns a cancelled context into an end without an error message of its own.

@@ -208,6 +208,18 @@ func TestWatchCorrelatesOverFilesInOrderOfTime(t *testing.T) {
 	}
 }
 
+func TestWatchCorrelatesAStreamAsItComes(t *testing.T) {
+	dir := writeFiles(t, map[string]string{"rules.yml": sprayRules})
+	var in strings.Builder
+	for i, user := range []string{"anna", "bert", "carl"} {
+		in.WriteString("2023-04-26T03:00:0" + string(rune('1'+i)) + "Z h sshd[1]: Failed password for " + user + " from 192.0.2.7 port 1 ssh2\n")
+	}
+	code, out, stderr := runWatch(t, in.String(), "--json", "--rules", dir+"/rules.yml", "-")
+	if code != 1 || strings.Count(out, "\n") != 1 || !strings.Contains(out, `"rule":"spray"`) {
+		t.Errorf("exit %d: %s%s", code, out, stderr)
+	}
+}
+
 func TestWatchCostNamesEveryRuleAsked(t *testing.T) {
 	dir := writeFiles(t, map[string]string{"rule.yml": watchRule, "log.json": flatEvent})
 	_, _, stderr := runWatch(t, "", "--cost", "--rules", dir+"/rule.yml", dir+"/log.json")

@@ -194,7 +194,7 @@ func (f *fileRun) job(j job, live bool) *finished {
 
 func (f *fileRun) read(j job) (err error) {
 	if j.path == "-" {
-		return f.stream(f.w.app.stdin, time.Time{})
+		return f.standardInput()
 	}
 	if strings.EqualFold(filepath.Ext(j.path), ".zip") {
 		return f.zipped(j)
@@ -222,6 +222,19 @@ func (f *fileRun) read(j job) (err error) {
 		return f.events(file, info.Size())
 	}
 	return f.stream(file, info.ModTime())
+}
+
+// liveLateness is how much events of a stream may be out of order for correlations.
+const liveLateness = time.Minute
+
+// standardInput may go on for days: correlations are told as they come true,
+// and judged to the end when it ends.
+func (f *fileRun) standardInput() error {
+	f.live = f.w.eng.NewCorrelator(sigma.CorrelatorOptions{Lateness: liveLateness})
+	defer func() { f.live = nil }()
+	err := f.stream(f.w.app.stdin, time.Time{})
+	f.stats.matches += f.w.fired(f.out, f.live.Flush())
+	return err
 }
 
 // events reads an EVTX file.
