@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -160,7 +159,7 @@ func startForeign(t *testing.T, name, addr, conf, exe string, args ...string) *p
 	if err := os.WriteFile(file, []byte(conf), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(exe, append(args, file)...) //nolint:noctx,gosec // killed at the end of the test
+	cmd := exec.Command(exe, append(args, file)...) //nolint:noctx // killed at the end of the test
 	cmd.Stderr = os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
 	if err := cmd.Start(); err != nil {
@@ -209,7 +208,7 @@ func family(t *testing.T, pid int) []int {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, f := range strings.Fields(string(b)) {
+	for f := range strings.FieldsSeq(string(b)) {
 		n, err := strconv.Atoi(f)
 		if err != nil {
 			t.Fatal(err)
@@ -320,7 +319,7 @@ func (p *proxy) idle(t *testing.T, n int) float64 {
 			break
 		}
 		conns = append(conns, c)
-		if err := exchange(c, bufio.NewReader(c)); err != nil && err != io.EOF {
+		if err := exchange(c, bufio.NewReader(c)); err != nil {
 			t.Logf("%s: %d idle connections, then %v", p.name, len(conns), err)
 			break
 		}

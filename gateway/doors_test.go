@@ -249,7 +249,7 @@ func TestRoutesAreToldApartByHostPathKasseAndCertificate(t *testing.T) {
 	}
 	addr := listening(t, g, gateway.Limits{}, c.Config())
 	get := func(path, ik string, certs ...tls.Certificate) (body, proto, serial string) {
-		tr := &http.Transport{ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true, Certificates: certs}} //nolint:gosec // our own certificate of a moment ago
+		tr := &http.Transport{ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true, Certificates: certs}}
 		defer tr.CloseIdleConnections()
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+addr+path, http.NoBody)
 		if err != nil {

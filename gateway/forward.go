@@ -15,8 +15,8 @@ import (
 )
 
 // forward hands the request to the regular system.
-func (g *Gateway) forward(w http.ResponseWriter, r *http.Request, d *Door, p *passage) {
-	ctx, t := p.travel(r, d)
+func (g *Gateway) forward(ctx context.Context, w http.ResponseWriter, r *http.Request, d *Door, p *passage) {
+	ctx, t := p.travel(ctx, r, d)
 	defer t.end()
 	v, ok := g.proxy.Load(d.Upstream)
 	if !ok {

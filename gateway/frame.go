@@ -52,8 +52,8 @@ func appendFrame(dst []byte, kind frameKind, group int64, chain [sha256.Size]byt
 	from := len(dst)
 	dst = append(dst, frameMagic...)
 	dst = append(dst, byte(kind), 0, 0, 0)
-	dst = binary.BigEndian.AppendUint32(dst, uint32(len(payload))) //nolint:gosec // maxPayload was checked by the caller
-	dst = binary.BigEndian.AppendUint64(dst, uint64(group))        //nolint:gosec // an offset is never negative
+	dst = binary.BigEndian.AppendUint32(dst, uint32(len(payload)))
+	dst = binary.BigEndian.AppendUint64(dst, uint64(group))       
 	dst = append(dst, chain[:]...)
 	dst = append(dst, payload...)
 	sum := sha256.Sum256(dst[from:])

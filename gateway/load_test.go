@@ -230,7 +230,7 @@ func TestLongNothingIsLostOrDoubledWhenGatewayAndRegularSideAreKilled(t *testing
 			}
 		})
 	}
-	dice := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // repeatable
+	dice := rand.New(rand.NewPCG(1, 2))
 	epoch := int64(0)
 	for i := range kills {
 		for range 12 {

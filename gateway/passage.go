@@ -44,8 +44,8 @@ type Cut struct {
 var ErrCut = errors.New("the door has closed and the limit for requests under way is over")
 
 // travel enters a request in the list of those at the regular side.
-func (p *passage) travel(r *http.Request, d *Door) (context.Context, *traveller) {
-	ctx, cancel := context.WithCancelCause(r.Context())
+func (p *passage) travel(ctx context.Context, r *http.Request, d *Door) (context.Context, *traveller) {
+	ctx, cancel := context.WithCancelCause(ctx)
 	t := &traveller{passage: p, cancel: cancel, cut: Cut{Placement: d.Placement, Method: r.Method, Began: time.Now()}}
 	p.mu.Lock()
 	if t.next = p.first; p.first != nil {

@@ -137,12 +137,12 @@ func (p *Replayer) deliver(ctx context.Context, f *spoolFile, k *keptRequest, o 
 	defer pass.under.Add(-1)
 	resp, err := p.send(ctx, door, k, head, body)
 	if err != nil {
-		p.warn("a kept request could not be delivered; it waits", k, slog.Any("error", err))
+		p.warn(ctx, "a kept request could not be delivered; it waits", k, slog.Any("error", err))
 		return nil, true, nil
 	}
 	_, err = io.Copy(io.Discard, io.LimitReader(resp.Body, maxAnswer))
 	if err = errors.Join(err, resp.Body.Close()); err != nil {
-		p.warn("the answer to a kept request broke off; it waits", k, slog.Any("error", err))
+		p.warn(ctx, "the answer to a kept request broke off; it waits", k, slog.Any("error", err))
 		return nil, true, nil
 	}
 	m = &doneMeta{Status: resp.StatusCode, At: time.Now().UTC()}
@@ -150,21 +150,21 @@ func (p *Replayer) deliver(ctx context.Context, f *spoolFile, k *keptRequest, o 
 	case c >= 200 && c < 400:
 		m.Delivered = true
 	case c >= 500 || c == http.StatusRequestTimeout || c == http.StatusConflict || c == http.StatusTooEarly || c == http.StatusTooManyRequests:
-		p.warn("the regular side did not take a kept request; it waits", k, slog.Int("status", c))
+		p.warn(ctx, "the regular side did not take a kept request; it waits", k, slog.Int("status", c))
 		return nil, true, nil
 	default:
 		m.Reason, m.Owner = "Regelsystem antwortete "+strconv.Itoa(c), "operator"
 		if p.Owner != nil {
 			m.Owner = p.Owner(f.kasse)
 		}
-		p.warn("the regular side rejected a kept request", k, slog.Int("status", c))
+		p.warn(ctx, "the regular side rejected a kept request", k, slog.Int("status", c))
 	}
 	return m, true, nil
 }
 
-func (p *Replayer) warn(text string, k *keptRequest, attr slog.Attr) {
+func (p *Replayer) warn(ctx context.Context, text string, k *keptRequest, attr slog.Attr) {
 	if p.Log != nil {
-		p.Log.LogAttrs(context.Background(), slog.LevelWarn, text, slog.String("placement", string(k.Placement)), slog.Int64("number", k.number), attr) //nolint:contextcheck // carries nothing
+		p.Log.LogAttrs(ctx, slog.LevelWarn, text, slog.String("placement", string(k.Placement)), slog.Int64("number", k.number), attr)
 	}
 }
 
@@ -233,7 +233,7 @@ func (s *Spool) Rejections(k catalogue.KasseID) ([]Rejected, error) {
 			return err
 		case frameDone:
 			var m doneMeta
-			n := int64(binary.BigEndian.Uint64(fr.payload)) //nolint:gosec // written from an int64
+			n := int64(binary.BigEndian.Uint64(fr.payload))
 			if err := json.Unmarshal(fr.payload[8:], &m); err != nil {
 				return err
 			}

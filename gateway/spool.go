@@ -142,7 +142,7 @@ func (s *Spool) Keep(ctx context.Context, d Door, r *http.Request, body []byte) 
 	if err != nil {
 		return "", fmt.Errorf("encoding a request: %w", err)
 	}
-	plain := append(binary.BigEndian.AppendUint32(make([]byte, 0, 4+len(head)+len(body)), uint32(len(head))), head...) //nolint:gosec // headers are limited
+	plain := append(binary.BigEndian.AppendUint32(make([]byte, 0, 4+len(head)+len(body)), uint32(len(head))), head...)
 	plain = append(plain, body...)
 	if key := r.Header.Get("Idempotency-Key"); key != "" {
 		sum := sha256.Sum256([]byte(string(d.Placement) + "\x00" + key))
@@ -206,7 +206,7 @@ func (s *Spool) sealed(k *keptRequest, plain []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := binary.BigEndian.AppendUint32(make([]byte, 0, 4+len(meta)+len(envelope)), uint32(len(meta))) //nolint:gosec // a few hundred bytes
+	out := binary.BigEndian.AppendUint32(make([]byte, 0, 4+len(meta)+len(envelope)), uint32(len(meta)))
 	return append(append(out, meta...), envelope...), nil
 }
 

@@ -186,7 +186,7 @@ func (f *spoolFile) take(fr frame) error {
 		if err := json.Unmarshal(fr.payload[8:], &m); err != nil {
 			return fmt.Errorf("%w: a mark that cannot be read: %w", ErrSpoolDamaged, err)
 		}
-		f.leave(int64(binary.BigEndian.Uint64(fr.payload)), m) //nolint:gosec // written from an int64
+		f.leave(int64(binary.BigEndian.Uint64(fr.payload)), m)
 		return nil
 	}
 	return fmt.Errorf("%w: a frame of kind %d", ErrSpoolDamaged, fr.kind)
@@ -201,7 +201,7 @@ func splitKept(p []byte) (n int64, meta keptMeta, sealed []byte, err error) {
 	if err := json.Unmarshal(p[12:12+size], &meta); err != nil {
 		return 0, meta, nil, fmt.Errorf("%w: a request that cannot be read: %w", ErrSpoolDamaged, err)
 	}
-	return int64(binary.BigEndian.Uint64(p)), meta, p[12+size:], nil //nolint:gosec // written from an int64
+	return int64(binary.BigEndian.Uint64(p)), meta, p[12+size:], nil
 }
 
 // enter counts a request that is durable.
@@ -283,7 +283,7 @@ func (f *spoolFile) commit(group []*spoolJob) (broken error) {
 			j.n = number
 		}
 		ats[i] = from + int64(len(buf))
-		payload := append(binary.BigEndian.AppendUint64(make([]byte, 0, 8+len(j.rest)), uint64(number)), j.rest...) //nolint:gosec // counts from 1
+		payload := append(binary.BigEndian.AppendUint64(make([]byte, 0, 8+len(j.rest)), uint64(number)), j.rest...)
 		buf, sum = appendFrame(buf, j.kind, from, sum, payload)
 	}
 	if _, err := f.file.WriteAt(buf, from); err != nil { // such as a full disk: what was written is taken back
