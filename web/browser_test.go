@@ -29,7 +29,6 @@ type browser struct {
 
 	mu      sync.Mutex
 	foreign []string // requests to any other host
-	failed  []string // refused by the content security policy, or failed
 }
 
 // openBrowser starts Debian's Chromium; the suite is left out by name without it.

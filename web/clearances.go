@@ -111,8 +111,7 @@ func (s *server) grantClearance(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	http.Redirect(w, r, "/entscheidungen/"+c.ID, http.StatusSeeOther)
-	return nil
+	return seeOther(w, r, "/entscheidungen/"+c.ID)
 }
 
 // revokeClearance needs one person: what rests on it must go down.
@@ -131,6 +130,5 @@ func (s *server) revokeClearance(w http.ResponseWriter, r *http.Request) error {
 	if _, err := s.act(r.Context(), person, "clearance.revoke", map[string]string{"id": r.PathValue("id"), "reason": reason}); err != nil {
 		return err
 	}
-	http.Redirect(w, r, "/freigaben#"+r.PathValue("id"), http.StatusSeeOther)
-	return nil
+	return seeOther(w, r, "/freigaben#"+r.PathValue("id"))
 }

@@ -249,8 +249,7 @@ func (s *server) decide(w http.ResponseWriter, r *http.Request) error {
 	if _, err := s.act(r.Context(), person, act, map[string]string{"id": c.ID, "reason": r.PostForm.Get("grund")}); err != nil {
 		return err
 	}
-	http.Redirect(w, r, "/entscheidungen/"+c.ID, http.StatusSeeOther)
-	return nil
+	return seeOther(w, r, "/entscheidungen/"+c.ID)
 }
 
 // Left is how much time a request has.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -86,10 +87,10 @@ func (s *server) readDiary(ctx context.Context, v *diaryView, below int64) error
 		if err != nil {
 			return err
 		}
-		for i := len(records) - 1; i >= 0; i-- {
-			below = records[i].Seq
-			if v.fits(records[i]) {
-				v.Items = append(v.Items, s.item(records[i]))
+		for _, rec := range slices.Backward(records) {
+			below = rec.Seq
+			if v.fits(rec) {
+				v.Items = append(v.Items, s.item(rec))
 			}
 			if len(v.Items) == diaryPage {
 				break

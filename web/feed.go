@@ -109,25 +109,26 @@ func (s *server) publicAtom(w http.ResponseWriter, r *http.Request) error {
 // versionEntry is one version in the feed; some is false when it says nothing of
 // the one Kasse that was asked for.
 func (s *server) versionEntry(v publicVersion, mark, only string) (e atomEntry, some bool) {
-	text := mark + v.Reason + "\n"
+	var text strings.Builder
+	text.WriteString(mark + v.Reason + "\n")
 	for _, part := range []struct {
 		word string
 		of   []notice.Change
 	}{{"Neu", v.Added}, {"Geändert", v.Changed}, {"Gestrichen", v.Removed}} {
 		for _, c := range part.of {
 			if only == "" || string(c.Kasse) == only {
-				text += fmt.Sprintf("%s: %s, %s", part.word, c.KasseName, c.Name)
+				fmt.Fprintf(&text, "%s: %s, %s", part.word, c.KasseName, c.Name)
 				if c.To != "" {
-					text += ": " + c.To
+					text.WriteString(": " + c.To)
 				}
-				text += "\n"
+				text.WriteByte('\n')
 				some = true
 			}
 		}
 	}
 	return atomEntry{
 		ID: fmt.Sprintf("urn:leitstand:liste:%s%d", s.room.Settings.Place, v.Version), Updated: v.At.UTC().Format(time.RFC3339),
-		Title: fmt.Sprintf("%sFassung %d: %s", mark, v.Version, v.Reason), Content: atomText{"text", text},
+		Title: fmt.Sprintf("%sFassung %d: %s", mark, v.Version, v.Reason), Content: atomText{"text", text.String()},
 	}, some || only == ""
 }
 

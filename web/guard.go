@@ -116,7 +116,12 @@ func (s *server) setView(w http.ResponseWriter, r *http.Request) error {
 			}
 		}
 	}
-	http.Redirect(w, r, localPath(r.PostForm.Get("zurueck")), http.StatusSeeOther)
+	return seeOther(w, r, localPath(r.PostForm.Get("zurueck")))
+}
+
+// seeOther sends a visitor on within this server after a form was accepted.
+func seeOther(w http.ResponseWriter, r *http.Request, path string) error {
+	http.Redirect(w, r, localPath(path), http.StatusSeeOther) //nolint:gosec // localPath lets nothing through but paths of this server
 	return nil
 }
 
@@ -126,7 +131,7 @@ func localPath(p string) string {
 	if err != nil || u.Scheme != "" || u.Host != "" || !strings.HasPrefix(p, "/") || strings.HasPrefix(p, "//") || strings.Contains(p, "\\") {
 		return "/"
 	}
-	return u.RequestURI()
+	return (&url.URL{Path: u.Path, RawQuery: u.RawQuery, Fragment: u.Fragment}).String()
 }
 
 // parse reads a form.

@@ -2,6 +2,7 @@ package web
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 
 	"leitstand/access"
@@ -56,8 +57,7 @@ func (s *server) declareIncident(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	http.Redirect(w, r, "/vorfall/"+i.ID, http.StatusSeeOther)
-	return nil
+	return seeOther(w, r, "/vorfall/"+i.ID)
 }
 
 type incidentPage struct {
@@ -122,8 +122,8 @@ func factViews(facts []incident.Fact) []factView {
 		}
 	}
 	out := make([]factView, 0, len(facts))
-	for n := len(facts) - 1; n >= 0; n-- {
-		v := factView{Fact: facts[n], CorrectedBy: corrected[facts[n].ID]}
+	for _, f := range slices.Backward(facts) {
+		v := factView{Fact: f, CorrectedBy: corrected[f.ID]}
 		if earlier, ok := byID[v.Corrects]; ok {
 			v.Earlier = &earlier
 		}
@@ -157,8 +157,7 @@ func (s *server) noteFact(w http.ResponseWriter, r *http.Request) error {
 	if _, err := s.act(r.Context(), person, "fact.note", f); err != nil {
 		return err
 	}
-	http.Redirect(w, r, "/vorfall/"+f.Incident, http.StatusSeeOther)
-	return nil
+	return seeOther(w, r, "/vorfall/"+f.Incident)
 }
 
 func (s *server) closeIncident(w http.ResponseWriter, r *http.Request) error {
@@ -173,6 +172,5 @@ func (s *server) closeIncident(w http.ResponseWriter, r *http.Request) error {
 	if _, err := s.act(r.Context(), person, "incident.close", map[string]string{"id": id}); err != nil {
 		return err
 	}
-	http.Redirect(w, r, "/vorfall/"+id, http.StatusSeeOther)
-	return nil
+	return seeOther(w, r, "/vorfall/"+id)
 }

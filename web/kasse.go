@@ -98,17 +98,14 @@ func doorWord(a operation.Answer) string {
 }
 
 func joinAnd(words []string) string {
-	switch len(words) {
-	case 0:
+	if len(words) == 0 {
 		return "–"
-	case 1:
+	}
+	last := len(words) - 1
+	if last == 0 {
 		return words[0]
 	}
-	out := words[0]
-	for _, w := range words[1 : len(words)-1] {
-		out += ", " + w
-	}
-	return out + " und " + words[len(words)-1]
+	return strings.Join(words[:last], ", ") + " und " + words[last]
 }
 
 // cellPage is one cell with its placements and what the ledger says about them.
@@ -259,6 +256,5 @@ func (s *server) confirmCell(w http.ResponseWriter, r *http.Request) error {
 	if _, err := s.act(r.Context(), person, "state.confirm", map[string]any{"nodes": nodes, "reason": reason}); err != nil {
 		return err
 	}
-	http.Redirect(w, r, r.URL.Path, http.StatusSeeOther)
-	return nil
+	return seeOther(w, r, r.URL.Path)
 }

@@ -190,10 +190,10 @@ func (r *rowView) finish(columns []columnView) {
 		i += n
 	}
 	all := looks()
-	for i := len(all) - 1; i >= 0; i-- {
-		g := groupView{look: all[i]}
+	for i, l := range slices.Backward(all) {
+		g := groupView{look: l}
 		for n, c := range r.Cells {
-			if c.Exists && c.Key == all[i].Key {
+			if c.Exists && c.Key == l.Key {
 				g.Services = append(g.Services, columns[n].serviceView)
 			}
 		}

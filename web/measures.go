@@ -196,8 +196,7 @@ func (s *server) measureOrder(w http.ResponseWriter, r *http.Request) error {
 	if out.Consent != nil {
 		to = "/entscheidungen/" + out.Consent.ID
 	}
-	http.Redirect(w, r, to, http.StatusSeeOther)
-	return nil
+	return seeOther(w, r, to)
 }
 
 // measureFollow confirms a measure as second person or asks to take it back.
@@ -220,8 +219,7 @@ func (s *server) measureFollow(w http.ResponseWriter, r *http.Request) error {
 	if _, err := s.act(r.Context(), person, name, map[string]string{"id": r.PathValue("id"), "reason": reason}); err != nil {
 		return err
 	}
-	http.Redirect(w, r, to, http.StatusSeeOther)
-	return nil
+	return seeOther(w, r, to)
 }
 
 // Has says whether a value was chosen, so that a form comes back as it was sent.

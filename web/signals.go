@@ -72,6 +72,5 @@ func (s *server) decideSignal(w http.ResponseWriter, r *http.Request) error {
 	if _, err := s.act(r.Context(), person, "signal.decide", args); err != nil {
 		return err
 	}
-	http.Redirect(w, r, "/signale", http.StatusSeeOther)
-	return nil
+	return seeOther(w, r, "/signale")
 }

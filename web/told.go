@@ -136,6 +136,5 @@ func (s *server) asked(w http.ResponseWriter, r *http.Request, person, act strin
 	if err != nil {
 		return err
 	}
-	http.Redirect(w, r, "/entscheidungen/"+c.ID, http.StatusSeeOther)
-	return nil
+	return seeOther(w, r, "/entscheidungen/"+c.ID)
 }

@@ -13,7 +13,6 @@ import (
 	"leitstand/forensics"
 	"leitstand/incident"
 	"leitstand/notice"
-	"leitstand/operation"
 	"leitstand/warning"
 )
 
@@ -286,13 +285,6 @@ func scopeWord(k forensics.ScopeKind) string {
 		forensics.Environment: "Kassenumgebung", forensics.Component: "gemeinsame Technik", forensics.Backup: "Sicherung", forensics.Realm: "Kennungsbereich",
 	}
 	return orItself(words[k], k)
-}
-
-func regularWord(r operation.Regular) string {
-	if r == 0 {
-		return "wie gespeichert"
-	}
-	return r.Word()
 }
 
 func orItself[T ~string](word string, v T) string {
