@@ -59,7 +59,7 @@ func loadMapping(name string) (*sigma.Mapping, []sigma.Problem, error) {
 	if name == "" {
 		return &sigma.Mapping{}, nil, nil
 	}
-	data, err := os.ReadFile(name) //nolint:gosec // the user names the file
+	data, err := os.ReadFile(name)
 	if err != nil {
 		return nil, nil, fmt.Errorf("reading map: %w", err)
 	}
@@ -137,7 +137,7 @@ func ruleFiles(name string) ([]sigma.File, map[string]string, error) {
 	case strings.EqualFold(filepath.Ext(name), ".zip"):
 		err = c.fromZip(name)
 	default:
-		err = c.read(name, func() (io.ReadCloser, error) { return os.Open(name) }) //nolint:gosec // the user names the file
+		err = c.read(name, func() (io.ReadCloser, error) { return os.Open(name) })
 	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("reading rules from %q: %w", name, err)
@@ -207,7 +207,7 @@ func (c *ruleCollector) beside(name string) {
 		return
 	}
 	for _, n := range names {
-		if data, err := os.ReadFile(n); err == nil { //nolint:gosec // a licence beside the rules the user named
+		if data, err := os.ReadFile(n); err == nil {
 			if l := licenseName(filepath.Base(n), data); c.licenses[""] == "" || !strings.HasPrefix(l, "see ") {
 				c.licenses[""] = l
 			}
