@@ -2,8 +2,11 @@ package exercise
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -67,7 +70,16 @@ type LedgerSum struct {
 type HeldItem struct {
 	Kasse  string `json:"kasse"`
 	ID     string `json:"id"`
+	File   string `json:"file,omitempty"` // of --eau, below the directory
 	Reason string `json:"reason"`
+}
+
+// Name is what people know the item by: its file, or its identifier.
+func (h HeldItem) Name() string {
+	if h.File != "" {
+		return h.File
+	}
+	return h.ID
 }
 
 const maxHeldShown = 100
@@ -86,6 +98,8 @@ func (r *Result) Check() error {
 		return fmt.Errorf("sick notes do not add up: %d sent, %d accepted, %d duplicates, %d held, %d refused", n.Sent, n.Accepted, n.Duplicates, n.Held, n.Refused)
 	case n.Lost != 0 || n.Doubled != 0:
 		return fmt.Errorf("%d sick notes were lost and %d doubled", n.Lost, n.Doubled)
+	case n.Refused != 0: // nobody releases an answer in an exercise
+		return fmt.Errorf("%d sick notes were refused although no two people released an answer", n.Refused)
 	case n.Open != 0:
 		return fmt.Errorf("%d items are still open", n.Open)
 	case r.Violations != 0:
@@ -212,6 +226,10 @@ func (p *player) books(ctx context.Context, r *Result) error {
 	if err != nil {
 		return err
 	}
+	files, err := p.fileNames()
+	if err != nil {
+		return err
+	}
 	c := CompareBooks(sent, received)
 	n := &r.SickNotes
 	n.Sent, n.Lost, n.Doubled = int64(c.Sent), int64(c.Lost), int64(c.Doubled)
@@ -230,7 +248,7 @@ func (p *player) books(ctx context.Context, r *Result) error {
 			n.Duplicates++
 		}
 		if rec.Status == StatusHeld && len(r.Held) < maxHeldShown {
-			r.Held = append(r.Held, HeldItem{Kasse: rec.Kasse, ID: rec.ID, Reason: rec.Reason})
+			r.Held = append(r.Held, HeldItem{Kasse: rec.Kasse, ID: rec.ID, File: files[rec.SHA256], Reason: rec.Reason})
 		}
 	}
 	for _, k := range p.room.Catalogue.Kassen {
@@ -257,6 +275,30 @@ func (p *player) books(ctx context.Context, r *Result) error {
 		n.Open += counts.Open
 	}
 	return p.keepBooks()
+}
+
+// fileNames finds the files of --eau by the SHA-256 of their content.
+func (p *player) fileNames() (map[string]string, error) {
+	names := map[string]string{}
+	if p.opt.EAUDir == "" {
+		return names, nil
+	}
+	err := filepath.WalkDir(p.opt.EAUDir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		content, err := os.ReadFile(path) //nolint:gosec // the directory that the user named
+		if err != nil {
+			return err
+		}
+		sum := sha256.Sum256(content)
+		names[hex.EncodeToString(sum[:])], err = filepath.Rel(p.opt.EAUDir, path)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("naming the files that were sent: %w", err)
+	}
+	return names, nil
 }
 
 // keepBooks puts the two books where --data promises them.

@@ -101,7 +101,7 @@ func (c *exerciseCmd) live(a *app, opt exercise.Options, tell *terminal) error {
 // end prints the report and writes the result.
 func (c *exerciseCmd) end(a *app, tell *terminal, res *exercise.Result, err error) error {
 	tell.done()
-	if errors.Is(err, context.Canceled) {
+	if err != nil && a.ctx.Err() != nil { // whatever it broke off
 		return &exitError{code: 130, err: errors.New("die Übung wurde abgebrochen")}
 	}
 	if res == nil {
@@ -139,7 +139,7 @@ func printReport(a *app, r *exercise.Result) {
 	if len(r.Held) > 0 {
 		fmt.Fprintf(w, "\nZurückgelegt (%d, die ersten):\n", n.Held)
 		for _, h := range r.Held[:min(5, len(r.Held))] {
-			fmt.Fprintf(w, "  Kasse %s, %s: %s\n", h.Kasse, h.ID, h.Reason)
+			fmt.Fprintf(w, "  Kasse %s, %s: %s\n", h.Kasse, h.Name(), h.Reason)
 		}
 	}
 	fmt.Fprintln(w, "\nAngenommen, weil niemand es veröffentlicht hat:")

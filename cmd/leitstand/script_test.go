@@ -43,6 +43,11 @@ func TestScripts(t *testing.T) {
 			e.Setenv("LANG", "C.UTF-8")
 			doc, err := filepath.Abs("../../docs/ledger.md")
 			e.Setenv("LEDGERDOC", doc)
+			if err != nil {
+				return err
+			}
+			scenario, err := filepath.Abs("../../exercise/testdata/kurz.yml")
+			e.Setenv("SCENARIO", scenario)
 			return err
 		},
 		Condition: func(cond string) (bool, error) {
