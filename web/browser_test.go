@@ -3,7 +3,6 @@ package web_test
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"net/http/httptest"
 	"net/url"
 	"os"
@@ -18,7 +17,6 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"leitstand/catalogue"
-	"leitstand/web"
 )
 
 // browser is a Chromium that shows the pages of a house over real HTTP.
@@ -303,18 +301,3 @@ func TestBrowserWorksByKeyboardAndWithoutScripts(t *testing.T) {
 	}
 	b.noForeign()
 }
-
-// BenchmarkSituation renders the wall of 47 Kassen × 18 services.
-func BenchmarkSituation(b *testing.B) {
-	h := newHouse(b, catalogue.Case2023(2023), true)
-	crisis(h)
-	for b.Loop() {
-		h.get("/teil/lage").is(200)
-	}
-	b.ReportMetric(float64(len(h.get("/teil/lage").raw))/1024, "KiB/page")
-}
-
-var (
-	_ = fmt.Sprint
-	_ = web.New
-)

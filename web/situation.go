@@ -86,6 +86,7 @@ func (s *server) gather(r *http.Request) (situation, error) {
 	byState := r.URL.Query().Get("ordnung") == "zustand"
 	now := s.room.Now()
 	v := situation{Now: now, Phase: phase(cells, b.incidents), Matrix: s.matrix(cells, byState), List: b.list, Paused: paused(r)}
+	v.List.Entries, v.List.Changes = nil, nil // their number and the difference are enough for a wall
 	if byState {
 		v.Query = "ordnung=zustand"
 	}
