@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"errors"
+	"io"
 	"log"
 	"log/slog"
 	"net"
@@ -11,8 +12,15 @@ import (
 	"net/url"
 	"strconv"
 	"sync"
+	"syscall"
 	"time"
 )
+
+// way is how requests reach one regular system.
+type way struct {
+	direct *direct // nil: everything takes the transport
+	proxy  *httputil.ReverseProxy
+}
 
 // forward hands the request to the regular system.
 func (g *Gateway) forward(ctx context.Context, w http.ResponseWriter, r *http.Request, d *Door, p *passage) {
@@ -25,11 +33,41 @@ func (g *Gateway) forward(ctx context.Context, w http.ResponseWriter, r *http.Re
 			g.notice(w, r, d) // check refused such a table; nobody guesses
 			return
 		}
-		v, _ = g.proxy.LoadOrStore(d.Upstream, g.newProxy(target))
+		v, _ = g.proxy.LoadOrStore(d.Upstream, &way{direct: newDirect(target), proxy: g.newProxy(target)})
 	}
-	if rp, ok := v.(*httputil.ReverseProxy); ok {
-		rp.ServeHTTP(w, r.WithContext(context.WithValue(ctx, doorKey{}, d)))
+	to, ok := v.(*way)
+	if !ok {
+		return // nothing else is stored
 	}
+	if to.direct == nil || !plain(r) {
+		to.proxy.ServeHTTP(w, r.WithContext(context.WithValue(ctx, doorKey{}, d)))
+		return
+	}
+	begun, err := to.direct.serve(ctx, w, r, d)
+	if again(err) && !begun && reads(r) && r.ContentLength == 0 && ctx.Err() == nil {
+		begun, err = to.direct.serve(ctx, w, r, d) // the connection was just being closed
+	}
+	switch {
+	case err == nil:
+	case begun || errors.Is(err, context.Canceled):
+		panic(http.ErrAbortHandler) // the client is gone, or sees by it that the answer is not whole
+	default:
+		g.unreachable(w, r, d, err)
+	}
+}
+
+// again reports whether a connection that was kept may just have been closed by
+// the other side: reading may then be repeated.
+func again(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+}
+
+// unreachable tells that the regular system does not answer, or was cut off.
+func (g *Gateway) unreachable(w http.ResponseWriter, r *http.Request, d *Door, err error) {
+	if g.Log != nil {
+		g.Log.Warn("regular system does not answer", slog.String("placement", string(d.Placement)), slog.Any("error", err))
+	}
+	g.notice(w, r, d)
 }
 
 // doorKey carries the door of a request to the proxy's error handler.
@@ -62,10 +100,7 @@ func (g *Gateway) newProxy(target *url.URL) *httputil.ReverseProxy {
 			if !ok {
 				d = &Door{}
 			}
-			if g.Log != nil {
-				g.Log.Warn("regular system does not answer", slog.String("placement", string(d.Placement)), slog.Any("error", err))
-			}
-			g.notice(w, r, d)
+			g.unreachable(w, r, d, err)
 		},
 	}
 }

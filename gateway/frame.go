@@ -53,7 +53,7 @@ func appendFrame(dst []byte, kind frameKind, group int64, chain [sha256.Size]byt
 	dst = append(dst, frameMagic...)
 	dst = append(dst, byte(kind), 0, 0, 0)
 	dst = binary.BigEndian.AppendUint32(dst, uint32(len(payload)))
-	dst = binary.BigEndian.AppendUint64(dst, uint64(group))       
+	dst = binary.BigEndian.AppendUint64(dst, uint64(group))
 	dst = append(dst, chain[:]...)
 	dst = append(dst, payload...)
 	sum := sha256.Sum256(dst[from:])

@@ -31,7 +31,7 @@ type Gateway struct {
 	live  atomic.Pointer[liveTable]
 	mu    sync.Mutex // of Set and old
 	old   []*passage // passages of doors that were replaced and still have requests
-	proxy sync.Map   // upstream → *httputil.ReverseProxy
+	proxy sync.Map   // upstream → *way
 }
 
 // maxBody bounds a buffered request.
