@@ -48,7 +48,7 @@ func (c *watchRunCmd) Run(a *app) error {
 	w.statistics()
 	switch {
 	case a.ctx.Err() != nil:
-		return a.ctx.Err()
+		return &exitError{130, errors.New("interrupted: not all was read")}
 	case w.stats.unreadable > 0:
 		return &exitError{code: 2}
 	case w.stats.matches > 0:
@@ -99,6 +99,7 @@ type fileRun struct {
 	ev      *sigma.Event
 	stats   watchStats
 	seen    []sigma.Observation
+	show    *progress         // of a run over a single source
 	applied int               // events that the explained rule applies to
 	live    *sigma.Correlator // of a stream: nobody waits for its end
 }
@@ -106,11 +107,15 @@ type fileRun struct {
 // event matches one event that is in f.ev.
 func (f *fileRun) event(record string) error {
 	f.stats.events++
+	if f.show != nil && f.stats.events&0x3fff == 0 {
+		f.show.show(fmt.Sprintf("%d events, %d matches", f.stats.events, f.stats.matches))
+	}
 	if f.w.explain != nil {
 		return f.explainEvent(record)
 	}
 	for _, r := range f.m.Match(f.ev) {
 		f.stats.matches++
+		f.show.clear()
 		if err := f.w.print(f.out, f.matchOf(r, record)); err != nil {
 			return err
 		}

@@ -24,7 +24,7 @@ func newProgress(out io.Writer) *progress {
 }
 
 func (p *progress) show(text string) {
-	if p.out == nil || time.Since(p.last) < time.Second {
+	if p == nil || p.out == nil || time.Since(p.last) < time.Second {
 		return
 	}
 	p.last, p.shown = time.Now(), true
@@ -32,7 +32,8 @@ func (p *progress) show(text string) {
 }
 
 func (p *progress) clear() {
-	if p.shown {
+	if p != nil && p.shown {
+		p.shown = false
 		fmt.Fprint(p.out, "\r\x1b[K")
 	}
 }

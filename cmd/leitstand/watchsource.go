@@ -178,8 +178,10 @@ func (f *fileRun) job(j job, live bool) *finished {
 	f.name, f.out, f.errs, f.stats, f.seen = j.name, &done.out, &done.errs, watchStats{}, nil
 	if live {
 		f.out, f.errs = f.w.app.stdout, f.w.app.stderr
+		f.show = newProgress(f.w.app.stderr)
 	}
 	err := f.read(j)
+	f.show.clear()
 	if err = notStopped(f.w.app.ctx, err); err != nil {
 		fmt.Fprintf(f.errs, "leitstand: %s: %v\n", plain(f.name), err)
 		if f.stats.events == 0 && j.explicit {

@@ -122,4 +122,3 @@ func fillHoles(p pattern, ph Placeholders) ([]pattern, error) {
 	}
 	return out, nil
 }
-
