@@ -100,7 +100,10 @@ func (r *Room) RunDrivers(ctx context.Context) error {
 	verify := r.Now().Add(time.Minute)
 	for {
 		changed := r.Store.Changed() // before reading: nothing is missed
-		err := errors.Join(r.Isolate(ctx), d.takeBack(ctx))
+		_, err := r.Operation.Refresh(ctx) // a commit is told before its state is published
+		if err == nil {
+			err = errors.Join(r.Isolate(ctx), d.takeBack(ctx))
+		}
 		if now := r.Now(); !now.Before(verify) {
 			err = errors.Join(err, d.x.Verify(ctx))
 			verify = now.Add(time.Minute)
