@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"runtime/debug"
 	"sync/atomic"
 	"time"
 
@@ -26,6 +27,11 @@ func (g *Gateway) KeysOf(k catalogue.KasseID) (*seal.PublicKey, error) {
 	}
 	return seal.ParsePublicKey(live.Keys[k])
 }
+
+// Tune lets the garbage collector of a process that only forwards run less often:
+// its heap is small, and collecting it after every 4 MiB costs a third of its
+// CPU time. It may need some 40 MiB more.
+func Tune() { debug.SetGCPercent(800) }
 
 // Limits protect a listener; zero values take the defaults.
 type Limits struct {

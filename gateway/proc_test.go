@@ -55,6 +55,7 @@ func runPart(c partConfig) error {
 	var h http.Handler
 	switch c.Part {
 	case "gateway":
+		gateway.Tune()
 		g, err := partGateway(c.Dir)
 		if err != nil {
 			return err

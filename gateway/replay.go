@@ -164,7 +164,7 @@ func (p *Replayer) deliver(ctx context.Context, f *spoolFile, k *keptRequest, o 
 
 func (p *Replayer) warn(ctx context.Context, text string, k *keptRequest, attr slog.Attr) {
 	if p.Log != nil {
-		p.Log.LogAttrs(ctx, slog.LevelWarn, text, slog.String("placement", string(k.Placement)), slog.Int64("number", k.number), attr)
+		p.Log.LogAttrs(ctx, slog.LevelWarn, "replaying kept requests", slog.String("what", text), slog.String("placement", string(k.Placement)), slog.Int64("number", k.number), attr)
 	}
 }
 

@@ -121,6 +121,7 @@ type gatewayServeCmd struct {
 
 // Run starts from the file alone; a damaged one stops the start.
 func (c *gatewayServeCmd) Run(a *app) error {
+	gateway.Tune()
 	t, err := gateway.Load(c.Table)
 	if errors.Is(err, gateway.ErrDamaged) {
 		return fmt.Errorf("%w: run leitstand gateway rescue --data DIR", err)
