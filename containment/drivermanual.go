@@ -77,8 +77,12 @@ func (d *manualDriver) form(t Target, back bool) paper.Form {
 	f := paper.Form{
 		Title: title, Exercise: d.exercise,
 		Facts: [][2]string{
-			{"Auftrag", t.Act}, {"Maßnahme", t.Measure}, {"Umgebung", string(t.Environment)}, {"Ziel", t.ID},
-			{"Ausführung", d.who()}, {"Adressen", t.addressList(", ")},
+			{"Auftrag", t.Act},
+			{"Maßnahme", t.Measure},
+			{"Umgebung", string(t.Environment)},
+			{"Ziel", t.ID},
+			{"Ausführung", d.who()},
+			{"Adressen", t.addressList(", ")},
 		},
 		Steps:  t.expandAll(steps),
 		Fields: []string{"Ausgeführt am, um", "Name", "Unterschrift", "Abweichungen"},

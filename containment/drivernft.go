@@ -192,7 +192,7 @@ func (d *nftDriver) chain(table *nftables.Table, hook string) *nftables.Chain {
 	policy := nftables.ChainPolicyAccept
 	return &nftables.Chain{
 		Name: hook, Table: table, Type: nftables.ChainTypeFilter, Hooknum: h,
-		Priority: nftables.ChainPriorityRef(nftables.ChainPriority(d.c.Priority)), Policy: &policy,
+		Priority: new(nftables.ChainPriority(d.c.Priority)), Policy: &policy,
 	}
 }
 
@@ -375,4 +375,3 @@ const (
 	unixIPv4 = 2
 	unixIPv6 = 10
 )
-

@@ -48,7 +48,7 @@ func (v *Visits) check() error {
 
 const (
 	visitsEachStep = 6 // so that the visitors cost seconds, not minutes
-	visitors       = 4  // at once
+	visitors       = 4 // at once
 	gateNode       = "uebung-gateway"
 )
 

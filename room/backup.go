@@ -104,7 +104,7 @@ func (r *Room) copyStores(ctx context.Context, m *Manifest, a backupArgs) error 
 	}
 	if a.Kasse != "" {
 		if !slices.Contains(kassen, a.Kasse) {
-			return fmt.Errorf("Kasse %q has no journal in this room", a.Kasse)
+			return fmt.Errorf("no journal of Kasse %q is in this room", a.Kasse)
 		}
 		kassen = []catalogue.KasseID{a.Kasse}
 	}

@@ -10,7 +10,6 @@ import (
 
 	"leitstand/access"
 	"leitstand/base/db"
-	"leitstand/catalogue"
 	"leitstand/containment"
 	"leitstand/forensics"
 	"leitstand/operation"
@@ -128,7 +127,7 @@ func previewRevocation(_ context.Context, r *Room, a idArgs) (RevocationPreview,
 	for _, p := range change.Placements {
 		if p.Flag != nil && p.Flag.Clearance == a.ID {
 			out.Flagged, out.Deadline = append(out.Flagged, string(p.ID)), p.Flag.By
-			plan.Selection.Placements = append(plan.Selection.Placements, catalogue.PlacementID(p.ID))
+			plan.Selection.Placements = append(plan.Selection.Placements, p.ID)
 		}
 	}
 	for _, c := range change.Components {

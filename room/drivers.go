@@ -99,7 +99,7 @@ func (r *Room) RunDrivers(ctx context.Context) error {
 	}
 	verify := r.Now().Add(time.Minute)
 	for {
-		changed := r.Store.Changed() // before reading: nothing is missed
+		changed := r.Store.Changed()       // before reading: nothing is missed
 		_, err := r.Operation.Refresh(ctx) // a commit is told before its state is published
 		if err == nil {
 			err = errors.Join(r.Isolate(ctx), d.takeBack(ctx))

@@ -111,7 +111,7 @@ func (r *Room) RunMail(ctx context.Context) error {
 			}
 			switch {
 			case errors.Is(err, db.ErrClosed), ctx.Err() != nil:
-				return nil
+				return nil //nolint:nilerr // the room closes: what is under way is repeated at the next start
 			case err != nil:
 				r.opt.Log.Error("looking into mailboxes", slog.Any("error", err))
 			case !next.IsZero():

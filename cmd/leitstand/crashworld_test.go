@@ -315,7 +315,7 @@ func program(t *testing.T, replace map[string]string) string {
 		check(t, os.WriteFile(overlay, b, 0o600))
 		args = append(args, "-overlay", overlay)
 	}
-	cmd := exec.Command("go", append(args, ".")...) //nolint:gosec // the Go tool that runs this test
+	cmd := exec.Command("go", append(args, ".")...)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	out, err := cmd.CombinedOutput()
 	switch {
@@ -326,7 +326,7 @@ func program(t *testing.T, replace map[string]string) string {
 		check(t, err)
 		content, err := os.ReadFile(self)
 		check(t, err)
-		check(t, os.WriteFile(exe, content, 0o700)) //nolint:gosec // a program; its name makes it play ours, see TestMain
+		check(t, os.WriteFile(exe, content, 0o700))
 		return exe
 	case errors.Is(err, exec.ErrNotFound):
 		t.Skip("no go tool to build a control with: suite left out")

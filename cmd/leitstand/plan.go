@@ -379,7 +379,7 @@ func (p *psplibPrinter) close() error {
 // line; the last call wipes it. It says nothing unless w is a terminal or it must.
 func progressTo(w io.Writer, always bool, n int) func(k int, file string) {
 	f, ok := w.(*os.File)
-	if !always && (!ok || !term.IsTerminal(int(f.Fd()))) { //nolint:gosec // G115: a file descriptor
+	if !always && (!ok || !term.IsTerminal(int(f.Fd()))) {
 		return func(int, string) {}
 	}
 	return func(k int, file string) {

@@ -30,14 +30,14 @@ func newPowerDisk(t *testing.T) *powerDisk {
 	d := &powerDisk{file: filepath.Join(t.TempDir(), "disk"), dir: filepath.Join(t.TempDir(), "mnt"), mkfs: mkfs}
 	check(t, os.Mkdir(d.dir, 0o700))
 	for _, c := range [][]string{{"truncate", "-s", "256M", d.file}, {mkfs, "-q", "-F", d.file}} {
-		if out, err := exec.Command(c[0], c[1:]...).CombinedOutput(); err != nil { //nolint:gosec // fixed commands
+		if out, err := exec.Command(c[0], c[1:]...).CombinedOutput(); err != nil {
 			t.Skipf("making a disk: %v: %s: suite left out", err, out)
 		}
 	}
-	if out, err := exec.Command("mount", "-o", "loop", d.file, d.dir).CombinedOutput(); err != nil { //nolint:gosec // fixed command
+	if out, err := exec.Command("mount", "-o", "loop", d.file, d.dir).CombinedOutput(); err != nil {
 		t.Skipf("no loop mounts here: %v: %s: suite left out", err, out)
 	}
-	t.Cleanup(func() { _ = exec.Command("umount", "-l", d.dir).Run() }) //nolint:gosec // fixed command
+	t.Cleanup(func() { _ = exec.Command("umount", "-l", d.dir).Run() })
 	return d
 }
 
@@ -60,7 +60,7 @@ func (d *powerDisk) cut(t *testing.T) {
 func (d *powerDisk) back(t *testing.T) {
 	t.Helper()
 	for began := time.Now(); ; time.Sleep(50 * time.Millisecond) {
-		out, err := exec.Command("umount", d.dir).CombinedOutput() //nolint:gosec // fixed command
+		out, err := exec.Command("umount", d.dir).CombinedOutput()
 		if err == nil {
 			break
 		}
@@ -68,7 +68,7 @@ func (d *powerDisk) back(t *testing.T) {
 			t.Fatalf("umount: %v: %s", err, out)
 		}
 	}
-	if out, err := exec.Command("mount", "-o", "loop", d.file, d.dir).CombinedOutput(); err != nil { //nolint:gosec // fixed command
+	if out, err := exec.Command("mount", "-o", "loop", d.file, d.dir).CombinedOutput(); err != nil {
 		t.Fatalf("mount: %v: %s", err, out)
 	}
 }

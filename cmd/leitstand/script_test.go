@@ -126,7 +126,7 @@ func refused(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: refused RULE ARG...")
 	}
-	cmd := exec.Command("leitstand", args[1:]...) //nolint:gosec // the program under test
+	cmd := exec.Command("leitstand", args[1:]...)
 	cmd.Dir, cmd.Env = ts.MkAbs("."), []string{"PATH=" + ts.Getenv("PATH"), "LEITSTAND_DATA=" + ts.Getenv("LEITSTAND_DATA"), "LEITSTAND_DB=" + ts.Getenv("LEITSTAND_DB"), "TZ=Europe/Berlin"}
 	cmd.Path, cmd.Err = lookIn(ts.Getenv("PATH"), "leitstand"), nil
 	out, err := cmd.Output()

@@ -78,7 +78,7 @@ type doorListCmd struct{ roomFlags }
 func (c *doorListCmd) Run(a *app) error {
 	return c.act(a, "", "door.list", nil, func(raw json.RawMessage) error {
 		return table(a, raw, "Es gibt keine Türen.", "Stelle Tür Epoche Fassung", func(v operation.DoorRow) []string {
-			return []string{string(v.Placement), v.Answer.String(), fmt.Sprint(v.Epoch), fmt.Sprint(v.Version)}
+			return []string{string(v.Placement), v.String(), fmt.Sprint(v.Epoch), fmt.Sprint(v.Version)}
 		})
 	})
 }
