@@ -311,7 +311,7 @@ func (p *player) keepBooks() error {
 		if err != nil {
 			return fmt.Errorf("keeping the books: %w", err)
 		}
-		if err := os.WriteFile(filepath.Join(p.opt.Data, b[1]), content, 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(p.opt.Data, b[1]), content, 0o600); err != nil { //nolint:gosec // the directory that the user named
 			return fmt.Errorf("keeping the books: %w", err)
 		}
 	}

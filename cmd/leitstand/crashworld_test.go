@@ -326,7 +326,7 @@ func program(t *testing.T, replace map[string]string) string {
 		check(t, err)
 		content, err := os.ReadFile(self)
 		check(t, err)
-		check(t, os.WriteFile(exe, content, 0o700))
+		check(t, os.WriteFile(exe, content, 0o700)) // its name makes it play the program, see TestMain
 		return exe
 	case errors.Is(err, exec.ErrNotFound):
 		t.Skip("no go tool to build a control with: suite left out")
