@@ -124,6 +124,16 @@ func (d *jsonDecoder) object(depth int) bool {
 // member reads one name and its value.
 func (d *jsonDecoder) member(base, depth int) bool {
 	e := d.e
+	if n := e.last.next; n != nil && n.key != "" && base == 0 && len(d.b)-d.i > len(n.key) && string(d.b[d.i+1:d.i+1+len(n.key)]) == n.key {
+		// The same name as last time, which is most often so.
+		i := d.i
+		d.i += 1 + len(n.key)
+		if c := d.next(); c != '{' && c != '[' {
+			e.last = n
+			return d.value(e.field(n), c, depth)
+		}
+		d.i = i
+	}
 	off := len(e.arena)
 	name, plain := d.name()
 	if !plain { // escapes, or a broken text

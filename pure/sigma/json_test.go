@@ -62,6 +62,34 @@ func TestBrokenJSONIsRefusedWithItsPlace(t *testing.T) {
 	}
 }
 
+func TestPredictedNamesAreTheOnesThatStandThere(t *testing.T) {
+	e := NewEvent()
+	for _, c := range []struct{ in, want string }{
+		{`{"a":1,"b":2}`, "a=1 b=2"},
+		{`{"a":1,"c":2}`, "a=1 c=2"},
+		{`{"a":1,"b":2}`, "a=1 b=2"},
+		{`{"a":{"x":1},"b":[2,3]}`, "a.x=1 b=2 b=3"},
+		{`{"a":1,"b" : 2}`, "a=1 b=2"},
+		{`{"a\\b":1}`, `a\b=1`},
+		{`{"a\b":1}`, "a\b=1"},
+		{`{"a\\b":1}`, `a\b=1`},
+		{`{"a\"b":1}`, `a"b=1`},
+		{`{"a\"b":1}`, `a"b=1`},
+	} {
+		e.Reset()
+		if err := e.DecodeJSON([]byte(c.in)); err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join(lines(e), " "); got != c.want {
+			t.Errorf("%s: %q, want %q", c.in, got, c.want)
+		}
+	}
+	e.Reset()
+	if err := e.DecodeJSON([]byte(`{"a"b":1}`)); err == nil {
+		t.Error("a name with a bare quote is taken for JSON")
+	}
+}
+
 func FuzzDecodeJSON(f *testing.F) {
 	f.Add(`{"Image":"C:\\a\\b.exe","EventID":1,"Ok":true,"N":null,"L":[1,{"x":"\u00e4\ud83d\ude00"}]}`)
 	f.Add(`{"Event":{"System":{"Provider":{"#attributes":{"Name":"P"}}}}}`)

@@ -7,6 +7,7 @@ import "strings"
 // remembers which one came next.
 type nameEntry struct {
 	path  string // as in the log
+	key   string // what follows the opening quote when the next name is this one: path":
 	final string // as rules may name it
 	id    int32
 	num   uint32 // position in Event.entries
@@ -32,6 +33,9 @@ func (e *Event) entry(path []byte) *nameEntry {
 			n.final = canonical(n.path)
 		}
 		n.id = e.names.lookup([]byte(n.final))
+		if !strings.ContainsAny(n.path, "\"\\") { // as written and as meant are the same
+			n.key = n.path + `":`
+		}
 		n.own = n.id == 0 || e.names.names[n.id] != n.final
 		n.alias = e.names.alias[n.id] != 0
 		e.byPath[n.path] = n
