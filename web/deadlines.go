@@ -105,7 +105,7 @@ func (s *server) disruptions(state *operation.State, add func(at time.Time, what
 	served, since := map[cell]bool{}, map[cell]*operation.Placement{}
 	for _, p := range state.Placements() {
 		c := cell{p.Kasse, p.Service}
-		if p.Regular == operation.Running || p.Regular == operation.Limited || p.Emergency == operation.Active {
+		if p.Regular == operation.Running || p.Regular == operation.Limited || p.Emergency == operation.Active || p.Emergency == operation.HandingOver {
 			served[c] = true
 		} else if was := since[c]; was == nil || downAt(p).Before(downAt(was)) {
 			since[c] = p
