@@ -392,4 +392,3 @@ func TestRangesAreMergedBecauseTheKernelRefusesOverlaps(t *testing.T) {
 		t.Errorf("read back: %v", back)
 	}
 }
-

@@ -9,6 +9,9 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"sync"
+	"syscall"
+	"time"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/binaryutil"
@@ -37,9 +40,12 @@ const maxElements = 500
 // by the kernel with an error.
 const netlinkBuffer = 16 << 20
 
+// nftDriver does one thing at a time: a list that the kernel gives while another
+// transaction commits can be incomplete.
 type nftDriver struct {
 	name string
 	c    NFTablesConfig
+	mu   sync.Mutex
 }
 
 func newNFTDriver(name string, c NFTablesConfig) (*nftDriver, error) {
@@ -95,7 +101,7 @@ func (d *nftDriver) Execute(ctx context.Context, t Target) error {
 			return err
 		}
 		if !seen.Held {
-			return fmt.Errorf("reading the rules of %q back: %s", t.ID, seen.Detail)
+			return fmt.Errorf("%q: %w: %s", t.ID, errReadBack, seen.Detail)
 		}
 		return ctx.Err()
 	})
@@ -150,7 +156,25 @@ func (d *nftDriver) Undo(_ context.Context, t Target) error {
 	})
 }
 
+// with runs fn on a connection of its own. What another process's transaction
+// disturbed is tried again: everything here is idempotent.
 func (d *nftDriver) with(fn func(c *nftables.Conn) error) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var err error
+	for range 5 {
+		if err = d.once(fn); !errors.Is(err, syscall.EBUSY) && !errors.Is(err, syscall.EINTR) && !errors.Is(err, errReadBack) {
+			return err
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	return err
+}
+
+// errReadBack says that the kernel does not hold what was written.
+var errReadBack = errors.New("the kernel does not hold what was written")
+
+func (d *nftDriver) once(fn func(c *nftables.Conn) error) error {
 	opts := []nftables.ConnOption{nftables.WithSockOptions(func(conn *netlink.Conn) error {
 		return errors.Join(conn.SetWriteBuffer(netlinkBuffer), conn.SetReadBuffer(netlinkBuffer)) // a transaction is one message for the kernel
 	})}

@@ -156,8 +156,8 @@ func (p Prober) good(c ProbeCheck) bool {
 	return c.After == Reachable
 }
 
-// before makes the probes of a target before the act.
-func (p Prober) before(ctx context.Context, down, up []string) []ProbeCheck {
+// list is the probes of a target before anything was met.
+func (p Prober) list(down, up []string) []ProbeCheck {
 	checks := make([]ProbeCheck, 0, len(down)+len(up))
 	for _, what := range down {
 		checks = append(checks, ProbeCheck{What: what, Down: true})
@@ -165,11 +165,15 @@ func (p Prober) before(ctx context.Context, down, up []string) []ProbeCheck {
 	for _, what := range up {
 		checks = append(checks, ProbeCheck{What: what})
 	}
-	one := p
-	one.Attempts = 1
+	return checks
+}
+
+// before makes the probes of a target before the act.
+func (p Prober) before(ctx context.Context, down, up []string) []ProbeCheck {
+	checks := p.list(down, up)
 	var wg sync.WaitGroup
 	for i := range checks {
-		wg.Go(func() { checks[i].Before, checks[i].Detail = one.reach(ctx, checks[i].What) })
+		wg.Go(func() { checks[i].Before, checks[i].Detail = p.reach(ctx, checks[i].What) })
 	}
 	wg.Wait()
 	return checks

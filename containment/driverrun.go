@@ -430,10 +430,9 @@ func (x *Executor) undo(ctx context.Context, o Order, p planned, before []Act) (
 // concludeBack records that cuts were taken back. That a service does not answer
 // again is shown, but it may have reasons of its own.
 func (x *Executor) concludeBack(ctx context.Context, p planned, acts, cut []Act) error {
-	checks := x.prober().before(ctx, p.probe.Down, p.probe.Up)
-	for i := range checks {
-		checks[i].Before, checks[i].After, checks[i].OK = "", checks[i].Before, checks[i].Before == Reachable
-	}
+	prober := x.prober()
+	checks := prober.list(nil, slices.Concat(p.probe.Down, p.probe.Up)) // everything should answer again
+	prober.after(ctx, checks)
 	record := &ProbeRecord{At: db.Trim(x.Now()), From: "after undoing", Checks: checks}
 	for i := range acts {
 		acts[i].Probe, acts[i].State, acts[i].Waits, acts[i].FinishedAt = record, Done, false, db.Trim(x.Now())

@@ -389,13 +389,19 @@ environments:
 		t.Fatal(err)
 	}
 	for _, tt := range []struct{ old, replacement, want string }{
-		{"addresses:", "adresses:", "[5:5]"}, {"border, nftables: {}", "border", "want one block"},
-		{"{driver: border}", "{driver: boarder}", "not defined"}, {"{driver: border}", "{driver: border, powers_off: true}", "isolate first"},
+		{"addresses:", "adresses:", "[5:5]"},
+		{"border, nftables: {}", "border", "want one block"},
+		{"{driver: border}", "{driver: boarder}", "not defined"},
+		{"{driver: border}", "{driver: border, powers_off: true}", "isolate first"},
 		{"{driver: border}", "{driver: border}, {driver: border, powers_off: true}", "no evidence"},
-		{"{driver: border}", "{driver: k}", "namespace"}, {"steps: [{driver: border}]", "steps: []", "no steps"},
-		{"up: [\"tcp://10.8.0.1:22\"]", "up: []", "at least one"}, {"tcp://10.1.0.5:443", "tcp://dns.example:443", "not a name"},
-		{"tcp://10.1.0.5:443", "udp://10.1.0.5:443", "want tcp"}, {"10.1.0.0/24", "10.1.0.1/24", "first address"},
-		{"\ndrivers", "\nalways: [10.1.0.0/30]\ndrivers", "hole"}, {"id: 1@a", "id: -x", "an id"},
+		{"{driver: border}", "{driver: k}", "namespace"},
+		{"steps: [{driver: border}]", "steps: []", "no steps"},
+		{"up: [\"tcp://10.8.0.1:22\"]", "up: []", "at least one"},
+		{"tcp://10.1.0.5:443", "tcp://dns.example:443", "not a name"},
+		{"tcp://10.1.0.5:443", "udp://10.1.0.5:443", "want tcp"},
+		{"10.1.0.0/24", "10.1.0.1/24", "first address"},
+		{"\ndrivers", "\nalways: [10.1.0.0/30]\ndrivers", "hole"},
+		{"id: 1@a", "id: -x", "an id"},
 		{"{name: border", "{name: k, exec: {}}, {name: border", "twice"},
 	} {
 		text := strings.Replace(good, tt.old, tt.replacement, 1)
