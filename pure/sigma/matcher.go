@@ -1,6 +1,7 @@
 package sigma
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/binary"
 	"slices"
@@ -265,7 +266,7 @@ func (m *Matcher) look(ev *Event, g *group, x *fieldIndex) {
 // candidates are evaluated.
 func (m *Matcher) scan(ev *Event, g *group) {
 	s, v := g.scan, ev.arena
-	if !isASCII(v) {
+	if !isASCII(v) && foldsToASCII(v) {
 		m.scanFolded(ev, g)
 		return
 	}
@@ -297,8 +298,14 @@ func (e *Event) stands(l *scanLit, from, to uint32) bool {
 	return false
 }
 
-// scanFolded is scan for events that are not only ASCII: characters may change
-// their length when folded, and some fold to ASCII.
+// foldsToASCII: the Kelvin sign is a k when case does not count, and the dotted
+// capital I an i. No other character beyond ASCII folds into it, and literals
+// beyond ASCII are not scanned for.
+func foldsToASCII(v []byte) bool {
+	return bytes.Contains(v, []byte("\u212a")) || bytes.Contains(v, []byte("\u0130"))
+}
+
+// scanFolded is scan for events with such characters.
 func (m *Matcher) scanFolded(ev *Event, g *group) {
 	s := g.scan
 	for k := range ev.fields {

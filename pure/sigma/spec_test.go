@@ -36,6 +36,8 @@ func TestModifiersAndValues(t *testing.T) {
 	}{
 		{`F: abc`, []string{`{"F":"ABC"}`, `{"F":["x","abc"]}`}, []string{`{"F":"abcd"}`, `{"F":null}`, `{"G":"abc"}`, `{}`}},
 		{`F: ÄÖß`, []string{`{"F":"äöß"}`}, []string{`{"F":"aou"}`}},
+		{`F|contains: needle`, []string{`{"F":"ÄÖÜ NEEDLE"}`, `{"F":"x needle","G":"\u212a"}`}, []string{`{"F":"need le ä"}`}},
+		{`F|contains: kilroy`, []string{`{"F":"ä \u212aILROY"}`, `{"F":"K\u0130LROY"}`}, nil},
 		{`F: kelvin`, []string{`{"F":"\u212aelvin"}`}, []string{`{"F":"elvin"}`}},
 		// wildcards and escapes
 		{`F: 'a*d'`, []string{`{"F":"ad"}`, `{"F":"aXXd"}`}, []string{`{"F":"adX"}`}},
