@@ -139,3 +139,30 @@ func BenchmarkLoadRules(b *testing.B) {
 		_, _ = sigma.Compile(set, sigma.Options{})
 	}
 }
+
+// BenchmarkValueCount has 1,800 distinct values in the window.
+func BenchmarkValueCount(b *testing.B) {
+	rules := "title: F\nname: f\nlogsource: {product: x}\ndetection: {s: {kind: a}, condition: s}\n---\ntitle: X\ncorrelation: {type: value_count, rules: [f], group-by: [src], timespan: 1h, condition: {field: user, gte: 100000}}\n"
+	set, problems := sigma.ParseRules([]sigma.File{{Name: "r", Data: []byte(rules)}})
+	if len(problems) > 0 {
+		b.Fatal(problems)
+	}
+	eng, _ := sigma.Compile(set, sigma.Options{})
+	c, m, ev := eng.NewCorrelator(sigma.CorrelatorOptions{}), eng.NewMatcher(), eng.NewEvent()
+	users := make([]string, 1800)
+	for i := range users {
+		users[i] = "user" + string(rune('a'+i%26)) + string(rune('a'+i/26%26)) + string(rune('a'+i/676))
+	}
+	at, n := time.Unix(1e9, 0), 0
+	for b.Loop() {
+		ev.Reset()
+		ev.Time = at.Add(time.Duration(n) * time.Millisecond)
+		ev.Add("kind", "a")
+		ev.Add("src", "192.0.2.1")
+		ev.Add("user", users[n%len(users)])
+		m.Match(ev)
+		c.Observe(ev, m.All(), "")
+		n++
+	}
+	b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "events/s")
+}
