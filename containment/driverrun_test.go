@@ -366,7 +366,7 @@ environments:
 		targets, left string
 	}{{"1/eau/a", "[1/eau/a]", "[]"}, {"1/kim/a", "[]", "[1/kim/a]"}, {"1/eau/a 1/kim/a", "[1@a]", "[]"}, {"", "[]", "[]"}} {
 		off := map[catalogue.PlacementID]bool{}
-		for _, p := range strings.Fields(tt.off) {
+		for p := range strings.FieldsSeq(tt.off) {
 			off[catalogue.PlacementID(p)] = true
 		}
 		targets, left := d.Cover(all, off)
