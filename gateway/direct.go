@@ -159,12 +159,12 @@ func (u *direct) serve(ctx context.Context, w http.ResponseWriter, r *http.Reque
 		return false, err
 	}
 	c.limit.N = answerHeader
-	resp, err := http.ReadResponse(c.r, r)
+	resp, err := http.ReadResponse(c.r, r) //nolint:bodyclose // answerClient closes it at its end; elsewhere the connection is closed with it
 	for err == nil && resp.StatusCode < 200 {
 		if resp.StatusCode == http.StatusSwitchingProtocols {
 			return false, errors.New("the regular system changed the protocol unasked")
 		}
-		resp, err = http.ReadResponse(c.r, r)
+		resp, err = http.ReadResponse(c.r, r) //nolint:bodyclose // as above
 	}
 	if err != nil {
 		return false, cause(ctx, err)
