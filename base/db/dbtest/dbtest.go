@@ -34,6 +34,26 @@ func Postgres(t *testing.T) db.Place {
 	return db.InPostgres(url, prefix)
 }
 
+// URL is the database that PGDSN names, for tests that open a whole room there;
+// without PGDSN the test is skipped.
+func URL(t *testing.T) string {
+	t.Helper()
+	url := os.Getenv("PGDSN")
+	if url == "" {
+		t.Skip("PGDSN is not set: PostgreSQL suite left out")
+	}
+	return url
+}
+
+// Drop removes all schemas with a prefix, for the cleanup of such a test.
+func Drop(t *testing.T, url, prefix string) {
+	t.Helper()
+	if prefix == "" {
+		t.Fatal("an empty prefix would remove everything")
+	}
+	dropSchemas(t, url, prefix)
+}
+
 func dropSchemas(t *testing.T, url, prefix string) {
 	t.Helper()
 	ctx := context.WithoutCancel(t.Context()) // t.Context has ended in a cleanup
