@@ -57,8 +57,12 @@ func TestAListIsCompleteOnlyWhenEveryPointHasEvidenceOrAReason(t *testing.T) {
 		point, by, not string
 		evidence       []forensics.Evidence
 	}{
-		{"ls-01", "eva", "", nil}, {"ls-01", "", "weg", nil}, {"ls-99", "eva", "weg", nil}, {"ls-01", "eva", "weg", evidence(t)},
-		{"ls-01", "eva", "  ", nil}, {"ls-01", "eva", "", []forensics.Evidence{{Name: "x", SHA256: "ab"}}},
+		{"ls-01", "eva", "", nil},
+		{"ls-01", "", "weg", nil},
+		{"ls-99", "eva", "weg", nil},
+		{"ls-01", "eva", "weg", evidence(t)},
+		{"ls-01", "eva", "  ", nil},
+		{"ls-01", "eva", "", []forensics.Evidence{{Name: "x", SHA256: "ab"}}},
 	} {
 		if _, err := l.Settle(t0, bad.point, bad.by, bad.evidence, bad.not); err == nil {
 			t.Errorf("taken: %+v", bad)
