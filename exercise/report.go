@@ -287,7 +287,7 @@ func (p *player) fileNames() (map[string]string, error) {
 		if err != nil || !d.Type().IsRegular() {
 			return err
 		}
-		content, err := os.ReadFile(path) //nolint:gosec // the directory that the user named
+		content, err := os.ReadFile(path)
 		if err != nil {
 			return err
 		}
@@ -311,7 +311,7 @@ func (p *player) keepBooks() error {
 		if err != nil {
 			return fmt.Errorf("keeping the books: %w", err)
 		}
-		if err := os.WriteFile(filepath.Join(p.opt.Data, b[1]), content, 0o600); err != nil { //nolint:gosec // the directory that the user named
+		if err := os.WriteFile(filepath.Join(p.opt.Data, b[1]), content, 0o600); err != nil {
 			return fmt.Errorf("keeping the books: %w", err)
 		}
 	}
