@@ -45,7 +45,6 @@ const netlinkBuffer = 16 << 20
 type nftDriver struct {
 	name string
 	c    NFTablesConfig
-	mu   sync.Mutex
 }
 
 func newNFTDriver(name string, c NFTablesConfig) (*nftDriver, error) {
@@ -156,11 +155,15 @@ func (d *nftDriver) Undo(_ context.Context, t Target) error {
 	})
 }
 
+// netlinkTurn lets one driver at a time talk to the kernel: the library numbers
+// sets in a variable of its own that it does not lock.
+var netlinkTurn sync.Mutex
+
 // with runs fn on a connection of its own. What another process's transaction
 // disturbed is tried again: everything here is idempotent.
 func (d *nftDriver) with(fn func(c *nftables.Conn) error) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
+	netlinkTurn.Lock()
+	defer netlinkTurn.Unlock()
 	var err error
 	for range 5 {
 		if err = d.once(fn); !errors.Is(err, syscall.EBUSY) && !errors.Is(err, syscall.EINTR) && !errors.Is(err, errReadBack) {

@@ -52,6 +52,7 @@ func (f Form) Text() []string {
 func (f Form) PDF(w io.Writer) error {
 	p := fpdf.New("P", "mm", "A4", "")
 	text := p.UnicodeTranslatorFromDescriptor("") // Windows-1252
+	p.SetCatalogSort(true)                        // the same form has the same bytes
 	p.SetCreationDate(time.Unix(0, 0).UTC())
 	p.SetModificationDate(time.Unix(0, 0).UTC())
 	p.SetTitle(f.Title, true)
