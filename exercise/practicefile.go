@@ -28,7 +28,7 @@ func (p *plan) planFiles(dir string, from, until time.Time) ([]eauFile, error) {
 		if err != nil || !d.Type().IsRegular() || strings.HasPrefix(d.Name(), ".") {
 			return err
 		}
-		content, err := os.ReadFile(path) //nolint:gosec // the directory that the user named
+		content, err := os.ReadFile(path)
 		if err != nil {
 			return err
 		}
