@@ -206,8 +206,19 @@ func (q *quick) value(rest string, indent, depth int) *node {
 	return q.node(scalarNode, no) // null
 }
 
-// cutKey splits "key: rest". The key is plain or in quotes.
+// maxKey is below YAML's limit for a key without "?", 1,024 characters (YAML 1.2, 7.4.2).
+const maxKey = 1000
+
+// cutKey splits "key: rest". The key is plain or in quotes; one that may be too
+// long for YAML is left to the full parser, which names it.
 func cutKey(s string) (key *node, rest string, ok bool) {
+	if key, rest, ok = splitKey(s); ok && len(s)-len(rest) > maxKey {
+		return nil, "", false
+	}
+	return key, rest, ok
+}
+
+func splitKey(s string) (key *node, rest string, ok bool) {
 	key = &node{kind: scalarNode}
 	if s[0] == '\'' || s[0] == '"' {
 		text, after, ok := cutQuoted(s)

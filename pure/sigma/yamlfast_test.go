@@ -97,6 +97,11 @@ func TestQuickYAMLOnCornerCases(t *testing.T) {
 	for _, s := range yamlCases {
 		compareYAML(t, s, []byte(s))
 	}
+	for n := 990; n < 1040; n++ { // around YAML's limit for keys
+		key := strings.Repeat("$", n)
+		compareYAML(t, "long key", []byte(key+": y\n"))
+		compareYAML(t, "long quoted key", []byte("'"+key+"': y\n"))
+	}
 }
 
 var yamlCases = []string{
