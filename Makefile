@@ -1,5 +1,5 @@
 # One screen. `make check` is what CI runs; the longer runs report figures.
-.PHONY: build run check test lint fmt fuzz bench full psplib gateway-bench long
+.PHONY: build run check test lint fmt fuzz bench psplib gateway-bench long
 build: ; CGO_ENABLED=0 go build -trimpath -o leitstand ./cmd/leitstand
 run: ; go run ./cmd/leitstand exercise
 check: ; ./check
@@ -9,8 +9,6 @@ fmt: ; go tool -modfile=tools/go.mod golangci-lint fmt ./...
 # Minutes to hours: FUZZTIME=10m make fuzz
 fuzz: ; ./tools/fuzz.sh $${FUZZTIME:-5m}
 bench: ; go test -run '^$$' -bench . -count 5 ./...
-# Browser, 50 kills, 5 power losses and all else that check shortens.
-full: ; go test -timeout 60m ./...
 psplib: ; LEITSTAND_LONG=1 go test ./pure/schedule -timeout 4h -run TestPSPLIBFull
 gateway-bench: ; LEITSTAND_LONG=1 go test ./gateway -count=1 -run TestLong -v
 # Everything that is too long for check: all PSPLIB instances, all mutants by the second engine, load.
