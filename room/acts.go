@@ -107,6 +107,8 @@ func handlers() map[string]handler {
 		"ledger.read":   reading(readLedger),
 		"ledger.export": reading(exportLedger),
 
+		"link.new": reading(newLink),
+
 		"backup": doing(backup),
 		"doctor": reading(doctor),
 	}

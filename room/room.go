@@ -47,6 +47,7 @@ type Room struct {
 	Watcher   *warning.Watcher
 	Intake    *sicknote.Intake // nil until Connect
 	Settings  Settings
+	Links     Links // who may enter the control room
 
 	isolator  Isolator
 	drivers   driverSet

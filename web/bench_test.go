@@ -27,7 +27,7 @@ func BenchmarkSituation(b *testing.B) {
 	}{{"changed", "/teil/lage", http.StatusOK}, {"same", stand, http.StatusNoContent}} {
 		b.Run(c.name, func(b *testing.B) {
 			r := httptest.NewRequestWithContext(b.Context(), http.MethodGet, "http://127.0.0.1"+c.path, nil)
-			r.AddCookie(&http.Cookie{Name: "leitstand", Value: token})
+			r.AddCookie(&http.Cookie{Name: "leitstand", Value: h.pass})
 			size, before := 0, cpu()
 			for b.Loop() {
 				w := httptest.NewRecorder()

@@ -65,7 +65,7 @@ func openBrowser(t *testing.T, h *house) *browser {
 	if _, err := chromedp.Call(ctx, network.Enable, network.EnableParams{}); err != nil {
 		t.Fatal(err)
 	}
-	b.open("/?token=" + token)
+	b.open(h.further())
 	return b
 }
 

@@ -1,16 +1,16 @@
 package web
 
 import (
-	"crypto/subtle"
 	"net"
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 )
 
 // Names of the cookies. None but the first is a secret.
 const (
-	tokenCookie  = "leitstand" // holds the token after the first visit with ?token=
+	passCookie   = "leitstand" // what a device shows after a link admitted it
 	themeCookie  = "ansicht"   // dunkel or hell
 	pauseCookie  = "anhalten"  // ja: no live update
 	personCookie = "handelnd"  // who acted last, to choose it again
@@ -62,26 +62,37 @@ func cached(next http.Handler) http.Handler {
 	})
 }
 
-// admit lets in who has the token. moved says that the visitor was sent on, with
-// the token in a cookie and out of the address bar.
+// admit lets in who was admitted before, or has a link that nobody used yet.
+// moved says that the visitor was sent on, with the link out of the address bar.
 func (s *server) admit(w http.ResponseWriter, r *http.Request) (moved bool, err error) {
-	if given := r.URL.Query().Get("token"); given != "" && s.knows(given) && r.Method == http.MethodGet {
-		setCookie(w, tokenCookie, given)
+	known := s.room.Links.Knows(pass(r))
+	if given := r.URL.Query().Get("token"); given != "" && r.Method == http.MethodGet {
+		if !known { // a device that is inside leaves the link to another one
+			fresh, ok := s.room.Links.Redeem(given, time.Now())
+			if !ok {
+				return false, &failure{status: http.StatusForbidden, text: "Dieser Link ist benutzt oder abgelaufen: jeder lässt ein Gerät ein, einmal. Einen neuen zeigt ein Gerät, das schon drin ist, unter „Zugang“, oder der Befehl: leitstand link --data ORDNER."}
+			}
+			setCookie(w, passCookie, fresh)
+		}
 		q := r.URL.Query()
 		q.Del("token")
 		http.Redirect(w, r, (&url.URL{Path: r.URL.Path, RawQuery: q.Encode()}).String(), http.StatusSeeOther)
 		return true, nil
 	}
-	c, err := r.Cookie(tokenCookie)
-	if err != nil || !s.knows(c.Value) {
-		return false, &failure{status: http.StatusForbidden, text: "Bitte öffnen Sie die Adresse, die beim Start ausgegeben wurde; sie enthält den Zugang."}
+	if !known {
+		return false, &failure{status: http.StatusForbidden, text: "Bitte öffnen Sie die Adresse, die beim Start ausgegeben wurde; sie enthält den Zugang für ein Gerät. Eine weitere gibt der Befehl: leitstand link --data ORDNER."}
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	return false, nil
 }
 
-func (s *server) knows(token string) bool {
-	return s.token != "" && subtle.ConstantTimeCompare([]byte(token), []byte(s.token)) == 1
+// pass is what the visitor's device shows, or nothing.
+func pass(r *http.Request) string {
+	c, err := r.Cookie(passCookie)
+	if err != nil {
+		return ""
+	}
+	return c.Value
 }
 
 func setCookie(w http.ResponseWriter, name, value string) {

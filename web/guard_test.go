@@ -6,14 +6,14 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"leitstand/access"
-	"leitstand/web"
 )
 
 func itoa(n int) string { return strconv.Itoa(n) }
 
-func withoutTheTokenNothingOfTheControlRoomIsShownOrDone(t *testing.T, h *house, id string) {
+func withoutALinkNothingOfTheControlRoomIsShownOrDone(t *testing.T, h *house, id string) {
 	for _, p := range paths(h, id) {
 		if !strings.HasPrefix(p, "/oeffentlich") {
 			h.stranger(p).is(http.StatusForbidden).never("Angriff", "Ines", "operator", "Maßnahmen")
@@ -21,25 +21,54 @@ func withoutTheTokenNothingOfTheControlRoomIsShownOrDone(t *testing.T, h *house,
 	}
 	h.stranger("/teil/lage").is(http.StatusForbidden)
 	h.ask(http.MethodPost, "/vorfall", url.Values{"als": {"lead"}, "titel": {"fremd"}}, false).is(http.StatusForbidden)
-	h.ask(http.MethodGet, "/?token=FALSCH", nil, false).is(http.StatusForbidden)
-	open := h.screens
-	defer func() { h.screens = open }()
-	h.screens = web.New(h.room, "")
-	h.ask(http.MethodGet, "/?token=", nil, false).is(http.StatusForbidden)
+	h.stranger("/?token=FALSCH").is(http.StatusForbidden)
+	h.stranger("/?token=").is(http.StatusForbidden)
+	h.ask(http.MethodGet, "/", nil, false, func(r *http.Request) {
+		r.AddCookie(&http.Cookie{Name: "leitstand", Value: strings.TrimPrefix(h.further(), "/?token=")})
+	}).is(http.StatusForbidden) // a link is no pass
 }
 
-func theTokenMovesFromTheAddressIntoACookieThatOnlyWeRead(t *testing.T, h *house) {
-	p := h.stranger("/?token=" + token).is(http.StatusSeeOther)
+func aLinkAdmitsOneDeviceOnce(t *testing.T, h *house) {
+	h.stranger(h.link).is(http.StatusForbidden).says("benutzt oder abgelaufen")
+	h.get(h.link).is(http.StatusSeeOther) // reloaded by the device that used it
+	link := h.further()
+	p := h.stranger(link).is(http.StatusSeeOther)
 	if p.location != "/" {
-		t.Errorf("sent on to %q, want the same page without the token", p.location)
+		t.Errorf("sent on to %q, want the same page without the link", p.location)
 	}
 	c := p.header.Get("Set-Cookie")
-	for _, want := range []string{"leitstand=" + token, "HttpOnly", "SameSite=Strict", "Path=/"} {
+	for _, want := range []string{"leitstand=", "HttpOnly", "SameSite=Strict", "Path=/"} {
 		if !strings.Contains(c, want) {
 			t.Errorf("cookie %q lacks %q", c, want)
 		}
 	}
-	h.get("/").never(token)
+	if secret := strings.TrimPrefix(link, "/?token="); strings.Contains(c, secret) {
+		t.Error("the cookie is the secret of the address")
+	}
+	h.stranger(link).is(http.StatusForbidden)
+	if _, ok := h.room.Links.Redeem(strings.TrimPrefix(h.further(), "/?token="), time.Now().Add(10*time.Minute)); ok {
+		t.Error("a link admits after its end")
+	}
+}
+
+func oneDeviceGivesLinksAndShutsOthersOut(t *testing.T, h *house) {
+	page := h.post("/zugang", url.Values{"was": {"link"}}).is(http.StatusOK).says("einmal")
+	i := strings.Index(page.Text, "/?token=")
+	if i < 0 {
+		t.Fatal("no link is shown")
+	}
+	other := h.enter(strings.Fields(page.Text[i:])[0])
+	if !h.room.Links.Knows(other) {
+		t.Fatal("the shown link admits nobody")
+	}
+	waiting := h.further()
+	h.post("/zugang", url.Values{"was": {"allein"}}).is(http.StatusSeeOther)
+	if h.room.Links.Knows(other) {
+		t.Error("another device is still inside")
+	}
+	h.stranger(waiting).is(http.StatusForbidden)
+	h.get("/zugang").is(http.StatusOK).says("Angemeldete Geräte: 1")
+	h.post("/zugang", url.Values{"was": {"fremd"}}).is(http.StatusBadRequest)
 }
 
 func aForeignSiteCannotAct(t *testing.T, h *house) {
@@ -101,7 +130,7 @@ func thePublicSeesWhatWasReleasedAndNobodyOfTheCrisisTeam(t *testing.T, h *house
 		t.Fatal(err)
 	}
 	for _, path := range append(publicPaths(h), "/oeffentlich/liste.json", "/oeffentlich/liste.atom", "/oeffentlich/liste.atom?kasse="+string(h.room.Catalogue.Kassen[0].ID)) {
-		p := h.stranger(path).is(http.StatusOK).never("Nur für Kassen", "Vertraulich", "Telefon</", "published_by", "second_by", "Angriff", token)
+		p := h.stranger(path).is(http.StatusOK).never("Nur für Kassen", "Vertraulich", "Telefon</", "published_by", "second_by", "Angriff", h.pass)
 		for _, person := range people {
 			for _, word := range []string{person.Name, `"` + person.ID + `"`, ">" + person.ID + "<"} {
 				if strings.Contains(p.raw, word) {

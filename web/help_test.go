@@ -24,13 +24,13 @@ import (
 	"leitstand/web"
 )
 
-const token = "ZUGANG"
-
 // house is a room with its screens, and a clock that a test moves.
 type house struct {
 	t       testing.TB
 	room    *room.Room
 	screens http.Handler
+	link    string // admits one device
+	pass    string // of the device that get and post use
 	now     atomic.Int64
 }
 
@@ -56,8 +56,34 @@ func newHouse(t testing.TB, c *catalogue.Catalogue, exercise bool) *house {
 			t.Error(err)
 		}
 	})
-	h.room, h.screens = r, web.New(r, token)
+	h.room, h.screens = r, web.New(r)
+	h.link = strings.TrimPrefix(r.Links.First("127.0.0.1:8460"), "http://127.0.0.1:8460")
+	h.pass = h.enter(h.link)
 	return h
+}
+
+// enter is the first visit of a device.
+func (h *house) enter(link string) (pass string) {
+	h.t.Helper()
+	for _, c := range (&http.Response{Header: h.stranger(link).is(http.StatusSeeOther).header}).Cookies() {
+		if c.Name == "leitstand" {
+			pass = c.Value
+		}
+	}
+	if pass == "" {
+		h.t.Fatal("the link admits nobody")
+	}
+	return pass
+}
+
+// further is a link for one more device.
+func (h *house) further() string {
+	h.t.Helper()
+	link, _, err := h.room.Links.Further(time.Now())
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return strings.TrimPrefix(link, "http://127.0.0.1:8460")
 }
 
 // wait moves the room's clock.
@@ -171,7 +197,7 @@ func (h *house) pending(incidentID string, gone catalogue.SiteID) {
 	})
 }
 
-// get asks for a page as somebody with the token.
+// get asks for a page as a device that is inside.
 func (h *house) get(path string) page { return h.ask(http.MethodGet, path, nil, true) }
 
 // stranger asks for a page without it.
@@ -190,7 +216,7 @@ func (h *house) ask(method, path string, form url.Values, inside bool, change ..
 		r.Header.Set("Sec-Fetch-Site", "same-origin")
 	}
 	if inside {
-		r.AddCookie(&http.Cookie{Name: "leitstand", Value: token})
+		r.AddCookie(&http.Cookie{Name: "leitstand", Value: h.pass})
 	}
 	for _, fn := range change {
 		fn(r)

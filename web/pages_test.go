@@ -15,7 +15,7 @@ func paths(h *house, incidentID string) []string {
 	h.t.Helper()
 	k := h.room.Catalogue.Placements[0]
 	out := []string{
-		"/", "/?ordnung=zustand", "/fristen", "/entscheidungen", "/massnahmen", "/massnahmen/neu", "/signale", "/vorfall", "/freigaben", "/notbetrieb",
+		"/", "/?ordnung=zustand", "/fristen", "/zugang", "/entscheidungen", "/massnahmen", "/massnahmen/neu", "/signale", "/vorfall", "/freigaben", "/notbetrieb",
 		"/mitteilungen", "/tagebuch", "/tagebuch?art=measure", "/tagebuch?wer=lead", "/tagebuch/1", "/kasse/" + string(k.Kasse), "/zelle/" + string(k.Kasse) + "/" + string(k.Service),
 	}
 	if incidentID != "" {
@@ -49,7 +49,8 @@ func TestScreens(t *testing.T) {
 	}
 	empty("every page renders in an empty room", func(_ *testing.T, h *house) { everyPageRendersEmpty(h) })
 	empty("a page that does not exist says so", aPageThatDoesNotExistSaysSo)
-	empty("the token moves into a cookie", theTokenMovesFromTheAddressIntoACookieThatOnlyWeRead)
+	empty("a link admits one device, once", aLinkAdmitsOneDeviceOnce)
+	empty("one device gives links and shuts others out", oneDeviceGivesLinksAndShutsOthersOut)
 	empty("only names of this machine are answered", onlyNamesOfThisMachineAreAnswered)
 	empty("every answer forbids foreign and inline content", everyAnswerForbidsForeignAndInlineContent)
 	empty("a form that is too large is refused", aFormThatIsTooLargeIsRefused)
@@ -67,7 +68,7 @@ func TestScreens(t *testing.T) {
 	full("the situation says what a tired person needs", theSituationSaysWhatATiredPersonNeeds)
 	full("the diary is paged and filtered", theDiaryIsPagedAndFiltered)
 	full("the public sees what was released", thePublicSeesWhatWasReleasedAndNobodyOfTheCrisisTeam)
-	full("without the token nothing is shown or done", withoutTheTokenNothingOfTheControlRoomIsShownOrDone)
+	full("without a link nothing is shown or done", withoutALinkNothingOfTheControlRoomIsShownOrDone)
 	empty("a foreign site cannot act", aForeignSiteCannotAct)
 	empty("unknown is red", unknownIsRed)
 }

@@ -2,8 +2,8 @@
 //
 // Promises: no rules live here, every act goes through the room; every page
 // works without JavaScript and asks no other host for anything; nothing is
-// shown or done in the control room without the token of its start, until there
-// are logins; foreign sites cannot act through a visitor's browser, and names
+// shown or done in the control room by a device that no link admitted, until
+// there are logins; foreign sites cannot act through a visitor's browser, and names
 // other than those of this machine are not answered (DNS rebinding); the public
 // pages show what two people released and no name of the crisis team; every
 // page, feed and file of an exercise says ÜBUNG.
@@ -33,22 +33,21 @@ var files embed.FS
 // server holds what every handler needs.
 type server struct {
 	room  *room.Room
-	token string
 	zone  *time.Location // of all times that people read
 	pages map[string]*template.Template
 	news  *newsroom
 	names atomic.Pointer[map[string]string] // of people, by id
 }
 
-// New returns the handler of a room's screens. Whoever has the token sees and
-// acts; an empty token shuts the control room. It answers only to names and
-// addresses of this machine, as long as there are no logins.
-func New(r *room.Room, token string) http.Handler {
+// New returns the handler of a room's screens. Devices that a link of the room
+// admitted see and act, nobody else. It answers only to names and addresses of
+// this machine, as long as there are no logins.
+func New(r *room.Room) http.Handler {
 	zone, err := time.LoadLocation("Europe/Berlin")
 	if err != nil {
 		panic(err) // embedded by time/tzdata
 	}
-	s := &server{room: r, token: token, zone: zone, news: &newsroom{}}
+	s := &server{room: r, zone: zone, news: &newsroom{}}
 	s.pages = s.parsePages()
 	assets, err := fs.Sub(files, "assets")
 	if err != nil {
@@ -70,6 +69,8 @@ func (s *server) insideRoutes(mux *http.ServeMux) {
 		"GET /{$}":                      s.situation,
 		"GET /teil/lage":                s.situationPart,
 		"POST /ansicht":                 s.setView,
+		"GET /zugang":                   s.entrance,
+		"POST /zugang":                  s.changeEntrance,
 		"GET /fristen":                  s.deadlinesPage,
 		"GET /kasse/{kasse}":            s.kasse,
 		"GET /zelle/{kasse}/{service}":  s.cell,

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -67,14 +66,13 @@ func (c *exerciseCmd) Run(a *app) error {
 func (c *exerciseCmd) live(a *app, opt exercise.Options, tell *terminal) error {
 	ctx, stop := context.WithCancel(a.ctx)
 	defer stop()
-	token := rand.Text()
 	served := make(chan error, 1)
 	serving := false
 	opt.Opened = func(r *room.Room) {
 		serving = true
 		go func() {
-			served <- serveScreens(ctx, r, c.Listen, token, func(addr string) {
-				fmt.Fprintf(a.stdout, "Kontrollraum: http://%s/?token=%s\n", addr, token)
+			served <- serveScreens(ctx, r, c.Listen, func(link string) {
+				fmt.Fprintf(a.stdout, "Kontrollraum: %s\nDer Link lässt ein Gerät ein; weitere gibt es dort unter „Zugang“.\n", link)
 			})
 		}()
 	}

@@ -22,6 +22,8 @@ type cli struct {
 	Init     initCmd     `cmd:"" help:"Make a room."`
 	Serve    serveCmd    `cmd:"" help:"Run a room: control room, command socket, timed work."`
 
+	Link linkCmd `cmd:"" help:"A link that admits one more device to the control room that is being served."`
+
 	Cell     cellCmd     `cmd:"" help:"The matrix Kasse × service." group:"Situation"`
 	Door     doorCmd     `cmd:"" help:"What callers get." group:"Situation"`
 	Signal   signalCmd   `cmd:"" help:"What the early warning noticed." group:"Situation"`

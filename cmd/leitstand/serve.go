@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"net"
@@ -108,10 +107,9 @@ func (c *serveCmd) Run(a *app) error {
 	if err := r.UseDrivers(a.ctx); err != nil {
 		return err
 	}
-	token := rand.Text()
 	return c.beside(a, r, c.Gateway, func(ctx context.Context) error {
-		return serveRoom(ctx, r, c.Listen, token, c.Log, func(addr string) {
-			fmt.Fprintf(a.stderr, "Leitstand: http://%s/?token=%s\n", addr, token)
+		return serveRoom(ctx, r, c.Listen, c.Log, func(link string) {
+			fmt.Fprintf(a.stderr, "Leitstand: %s\nDer Link lässt ein Gerät ein. Für weitere: leitstand link --data %s\n", link, c.Data)
 		})
 	})
 }
@@ -130,9 +128,9 @@ func onlyLoopback(addr string) error {
 
 // serveRoom runs the screens, the command socket, timed work and the followers
 // of log files until ctx ends or one of them fails.
-func serveRoom(ctx context.Context, r *room.Room, listen, token string, logs []string, ready func(addr string)) error {
+func serveRoom(ctx context.Context, r *room.Room, listen string, logs []string, ready func(link string)) error {
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return serveScreens(ctx, r, listen, token, ready) })
+	g.Go(func() error { return serveScreens(ctx, r, listen, ready) })
 	g.Go(func() error { return r.ServeSocket(ctx) })
 	g.Go(func() error { return r.Run(ctx) })
 	g.Go(func() error { return r.RunMail(ctx) })
@@ -141,17 +139,18 @@ func serveRoom(ctx context.Context, r *room.Room, listen, token string, logs []s
 	return g.Wait()
 }
 
-// serveScreens serves the control room until ctx ends.
-func serveScreens(ctx context.Context, r *room.Room, listen, token string, ready func(addr string)) error {
+// serveScreens serves the control room until ctx ends. ready gets the link that
+// admits the first device.
+func serveScreens(ctx context.Context, r *room.Room, listen string, ready func(link string)) error {
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "tcp", listen)
 	if err != nil {
 		return fmt.Errorf("listening for the control room: %w", err)
 	}
-	srv := &http.Server{Handler: web.New(r, token), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
+	srv := &http.Server{Handler: web.New(r), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
 	stop := context.AfterFunc(ctx, func() { _ = srv.Close() })
 	defer stop()
-	ready(l.Addr().String())
+	ready(r.Links.First(l.Addr().String()))
 	if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serving the control room: %w", err)
 	}
