@@ -64,22 +64,34 @@ type Isolator interface {
 	Closed(ctx context.Context, p catalogue.PlacementID) (closed bool, ref string, err error)
 }
 
-const connectionsFile = "connections.json"
+// ConnectionsFile holds the connections of a room whose configuration names none.
+const ConnectionsFile = "connections.json"
 
-// loadConnections reads the file if there is one.
+// ErrTwice says that two files say the same: nobody should edit the one that
+// does not count.
+var ErrTwice = errors.New("this is in the room's configuration as well: keep it there and remove this file")
+
+// loadConnections takes the connections of the configuration, or reads the file
+// if there is one.
 func (r *Room) loadConnections() error {
-	b, err := os.ReadFile(filepath.Join(r.opt.Data, connectionsFile))
+	b, err := os.ReadFile(filepath.Join(r.opt.Data, ConnectionsFile))
 	if errors.Is(err, os.ErrNotExist) {
+		if r.opt.Connections != nil {
+			return r.Connect(*r.opt.Connections, nil)
+		}
 		return nil
 	}
+	if err == nil && r.opt.Connections != nil {
+		err = ErrTwice
+	}
 	if err != nil {
-		return fmt.Errorf("reading connections: %w", err)
+		return fmt.Errorf("reading %s: %w", filepath.Join(r.opt.Data, ConnectionsFile), err)
 	}
 	var c Connections
 	dec := json.NewDecoder(bytes.NewReader(b))
 	dec.DisallowUnknownFields() // a typing mistake must not leave a mailbox out
 	if err := dec.Decode(&c); err != nil {
-		return fmt.Errorf("reading %s: %w", filepath.Join(r.opt.Data, connectionsFile), err)
+		return fmt.Errorf("reading %s: %w", filepath.Join(r.opt.Data, ConnectionsFile), err)
 	}
 	return r.Connect(c, nil)
 }
@@ -263,7 +275,7 @@ func (r *Room) handOver(ctx context.Context, as access.Person, p catalogue.Place
 	}
 	target, ok := r.regular[p]
 	if !ok {
-		return out, fmt.Errorf("no regular system is known for %q: add it to %s", p, connectionsFile)
+		return out, fmt.Errorf("no regular system is known for %q: add it to %s", p, ConnectionsFile)
 	}
 	j, err := r.Journals.Open(ctx, row.Kasse)
 	if err != nil {

@@ -205,7 +205,7 @@ func (r *Room) lookKeys(_ context.Context, c *Checkup) error {
 
 func (r *Room) lookMail(ctx context.Context, c *Checkup) error {
 	if r.Intake == nil {
-		c.add("Postfächer", Warn, "Postfächer in "+connectionsFile+" eintragen: sonst kann die eAU-Annahme nicht in den Notbetrieb.", "keine eingerichtet")
+		c.add("Postfächer", Warn, "Postfächer in "+ConnectionsFile+" eintragen: sonst kann die eAU-Annahme nicht in den Notbetrieb.", "keine eingerichtet")
 		return nil
 	}
 	all, err := sickNoteStatus(ctx, r, none{})

@@ -38,13 +38,16 @@ type DoorsConfig struct {
 }
 
 const (
-	doorsFile   = "doors.table"
-	doorsConfig = "gateway.json"
-	spoolDir    = "spool"
+	doorsFile = "doors.table"
+	spoolDir  = "spool"
 )
 
+// GatewayFile says what the gateway of a room stands before whose configuration
+// names nothing.
+const GatewayFile = "gateway.json"
+
 // ErrNoDoors says that a room has no gateway configured.
-var ErrNoDoors = errors.New("this room has no " + doorsConfig + ": name the routes of its gateway there")
+var ErrNoDoors = errors.New("this room has no " + GatewayFile + ": name the routes of its gateway there, or in the configuration")
 
 // Doors is the gateway of a room: it obeys operation's doors, keeps them in a
 // file, keeps what arrives at doors that buffer, and reports which doors are closed.
@@ -62,17 +65,24 @@ type Doors struct {
 	version int64      // of the state that the table was made of; -1 before the first
 }
 
-// LoadDoorsConfig reads gateway.json; ErrNoDoors without one.
+// LoadDoorsConfig takes the doors of the configuration, or reads gateway.json;
+// ErrNoDoors without either.
 func (r *Room) LoadDoorsConfig() (c DoorsConfig, err error) {
-	b, err := os.ReadFile(filepath.Join(r.opt.Data, doorsConfig))
+	b, err := os.ReadFile(filepath.Join(r.opt.Data, GatewayFile))
 	if errors.Is(err, os.ErrNotExist) {
+		if r.opt.Doors != nil {
+			return *r.opt.Doors, nil
+		}
 		return c, ErrNoDoors
+	}
+	if err == nil && r.opt.Doors != nil {
+		err = ErrTwice
 	}
 	if err == nil {
 		err = json.Unmarshal(b, &c)
 	}
 	if err != nil {
-		return c, fmt.Errorf("reading %s: %w", doorsConfig, err)
+		return c, fmt.Errorf("reading %s: %w", GatewayFile, err)
 	}
 	return c, nil
 }

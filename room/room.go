@@ -32,6 +32,10 @@ type Options struct {
 	Passphrase []byte           // unlocks the room: bodies can be opened; nil leaves it locked
 	Clock      func() time.Time // nil: the real clock
 	Log        *slog.Logger     // nil: silent
+
+	Connections *Connections // nil: from connections.json, if there is one
+	Doors       *DoorsConfig // nil: from gateway.json, if there is one
+	Limits      Limits       // when the room warns; zero values take the defaults
 }
 
 // Room is an open room. It belongs to one process: the data directory is locked.
@@ -106,6 +110,7 @@ func Open(ctx context.Context, opt Options) (_ *Room, err error) {
 	if opt.Log == nil {
 		opt.Log = slog.New(slog.DiscardHandler)
 	}
+	opt.Limits = opt.Limits.withDefaults()
 	if err := settings.fits(opt); err != nil {
 		return nil, err
 	}

@@ -17,7 +17,7 @@ import (
 )
 
 // errNoIntake says that a room has no mailboxes.
-var errNoIntake = errors.New("this room has no mailboxes: name them in " + connectionsFile)
+var errNoIntake = errors.New("this room has no mailboxes: name them in " + ConnectionsFile)
 
 // sickNoteStatus are the figures of every Kasse's intake.
 func sickNoteStatus(ctx context.Context, r *Room, _ none) ([]sicknote.Status, error) {

@@ -2,11 +2,13 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"strings"
 	"text/tabwriter"
 
@@ -17,6 +19,7 @@ import (
 type roomFlags struct {
 	Data           string `help:"Data directory of the room." default:"room" env:"LEITSTAND_DATA" type:"path"`
 	DB             string `name:"db" help:"PostgreSQL address (postgres://…) when the room is not in SQLite files." env:"LEITSTAND_DB" placeholder:"URL"`
+	Config         string `help:"Configuration file. Default: leitstand.yaml in the data directory." env:"LEITSTAND_CONFIG" type:"path" placeholder:"FILE"`
 	PassphraseFile string `help:"File with the passphrase that unlocks the room, for acts that open bodies." env:"LEITSTAND_PASSPHRASE_FILE" type:"path" placeholder:"FILE"`
 	JSON           bool   `name:"json" help:"Print JSON for machines."`
 }
@@ -26,10 +29,43 @@ type asFlag struct {
 	As string `help:"Person who acts (id)." required:"" env:"LEITSTAND_AS"`
 }
 
+// configFile is the room's configuration file.
+func (f roomFlags) configFile() string {
+	if f.Config != "" {
+		return f.Config
+	}
+	return filepath.Join(f.Data, configFile)
+}
+
+// config reads the room's configuration file. A file that was named must be there.
+func (f roomFlags) config() (*config, error) {
+	if f.Config != "" {
+		if _, err := os.Stat(f.Config); err != nil {
+			return nil, fmt.Errorf("reading the configuration: %w", err)
+		}
+	}
+	return readConfig(f.configFile())
+}
+
 func (f roomFlags) options(a *app) (room.Options, error) {
-	opt := room.Options{Data: f.Data, Database: f.DB, Log: slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))}
-	if f.PassphraseFile != "" {
-		b, err := os.ReadFile(f.PassphraseFile)
+	conf, err := f.config()
+	if err != nil {
+		return room.Options{}, err
+	}
+	return f.optionsOf(a, conf)
+}
+
+// optionsOf is how a room is opened by a configuration; flags win.
+func (f roomFlags) optionsOf(a *app, conf *config) (opt room.Options, err error) {
+	opt = room.Options{
+		Data: f.Data, Database: cmp.Or(f.DB, conf.Database), Doors: conf.doors(), Limits: conf.limits(),
+		Log: slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
+	}
+	if opt.Connections, err = conf.connections(); err != nil {
+		return opt, err
+	}
+	if file := cmp.Or(f.PassphraseFile, conf.PassphraseFile); file != "" {
+		b, err := os.ReadFile(file)
 		if err != nil {
 			return opt, fmt.Errorf("reading the passphrase: %w", err)
 		}

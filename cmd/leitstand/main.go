@@ -46,6 +46,7 @@ type cli struct {
 	Ledger    ledgerCmd    `cmd:"" help:"Verify, witness and export the record." group:"Acts"`
 
 	Watch   watchCmd   `cmd:"" help:"Match logs against Sigma rules, without a room."`
+	Config  configCmd  `cmd:"" help:"The room's configuration file: check, show, explain." group:"Keeping"`
 	Doctor  doctorCmd  `cmd:"" help:"Look at everything that a room needs in a crisis: a score and a list to work off. Exit 1 when something is bad." group:"Keeping"`
 	Backup  backupCmd  `cmd:"" help:"Copy a room, or one Kasse of it, while it runs." group:"Keeping"`
 	Restore restoreCmd `cmd:"" help:"Put a backup into a new directory, or one Kasse back, and verify it." group:"Keeping"`

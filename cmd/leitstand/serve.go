@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -85,17 +86,44 @@ func (c *initCmd) setup(opt room.Options) (room.Setup, error) {
 type serveCmd struct {
 	roomFlags
 	gatewayFlags
-	Listen  string   `help:"Address of the control room. Only loopback until there are logins." default:"127.0.0.1:8460"`
-	Log     []string `help:"Log file to watch (several times)." type:"path" placeholder:"FILE"`
-	Gateway string   `help:"Address of the room's gateway, which stands before what DIR/gateway.json names." placeholder:"ADDR"`
+	Listen  string   `help:"Address of the control room. Only loopback until there are logins. Default: listen of the configuration, 127.0.0.1:8460." placeholder:"ADDR"`
+	Log     []string `help:"Log file to watch (several times), besides those of the configuration." type:"path" placeholder:"FILE"`
+	Gateway string   `help:"Address of the room's gateway, which stands before what the configuration or DIR/gateway.json names." placeholder:"ADDR"`
+	Admin   string   `help:"Address for /metrics, /healthz and /readyz. Loopback only, unless the configuration says otherwise." placeholder:"ADDR"`
+}
+
+// merge lets flags win over the configuration, and says what cannot be used.
+func (c *serveCmd) merge() (*config, error) {
+	conf, err := c.config()
+	if err != nil {
+		return nil, err
+	}
+	if c.Listen != "" {
+		if err := onlyLoopback(c.Listen); err != nil {
+			return nil, err
+		}
+	}
+	if c.TLSCert != "" || c.TLSKey != "" {
+		conf.Gateway.Certificate, conf.Gateway.Key = c.TLSCert, c.TLSKey
+	}
+	conf.Listen = cmp.Or(c.Listen, conf.Listen)
+	conf.Gateway.Listen = cmp.Or(c.Gateway, conf.Gateway.Listen)
+	conf.Admin.Listen = cmp.Or(c.Admin, conf.Admin.Listen)
+	conf.Logs = append(conf.Logs, c.Log...)
+	c.TLSCert, c.TLSKey = conf.Gateway.Certificate, conf.Gateway.Key
+	return conf, nil
 }
 
 // Run serves a room until it is stopped.
 func (c *serveCmd) Run(a *app) error {
-	if err := onlyLoopback(c.Listen); err != nil {
+	conf, err := c.merge()
+	if err != nil {
 		return err
 	}
-	opt, err := c.options(a)
+	if found := conf.mistakes(c.Data); len(found) > 0 {
+		return errors.Join(found...)
+	}
+	opt, err := c.optionsOf(a, conf)
 	if err != nil {
 		return err
 	}
@@ -107,8 +135,11 @@ func (c *serveCmd) Run(a *app) error {
 	if err := r.UseDrivers(a.ctx); err != nil {
 		return err
 	}
-	return c.beside(a, r, c.Gateway, func(ctx context.Context) error {
-		return serveRoom(ctx, r, c.Listen, c.Log, func(link string) {
+	if conf.from != "" {
+		fmt.Fprintf(a.stderr, "Konfiguration: %s (leitstand config show)\n", conf.from)
+	}
+	return c.beside(a, r, conf.Gateway.Listen, func(ctx context.Context) error {
+		return serveRoom(ctx, r, conf.Listen, conf.Logs, func(link string) {
 			fmt.Fprintf(a.stderr, "Leitstand: %s\nDer Link lässt ein Gerät ein. Für weitere: leitstand link --data %s\n", link, c.Data)
 		})
 	})
