@@ -2,6 +2,7 @@ package room
 
 import (
 	"context"
+	"maps"
 	"time"
 
 	"leitstand/access"
@@ -18,6 +19,12 @@ import (
 // handlers is every act of a room by name. Commands, screens and the exercise
 // know acts only from here.
 func handlers() map[string]handler {
+	all := roomActs()
+	maps.Copy(all, sickNoteFileActs())
+	return all
+}
+
+func roomActs() map[string]handler {
 	return map[string]handler{
 		"person.list": reading(func(ctx context.Context, r *Room, _ none) ([]access.Person, error) { return access.List(ctx, r.Store) }),
 		"person.put":  doing(putPerson),

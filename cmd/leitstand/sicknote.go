@@ -20,6 +20,7 @@ type sicknoteCmd struct {
 	Assign   sicknoteAssignCmd   `cmd:"" help:"Give a held mail another owner or deadline."`
 	Prepared sicknotePreparedCmd `cmd:"" help:"Answers to practices that wait for release."`
 	Release  sicknoteReleaseCmd  `cmd:"" help:"Ask a second person to release prepared answers, all or of one code."`
+	sicknoteFileCmds
 }
 
 type sicknoteStatusCmd struct{ roomFlags }

@@ -112,11 +112,27 @@ func (e *exporter) items(ctx context.Context) error {
 
 func (e *exporter) item(it emergency.Item, c emergency.Content) error {
 	label := it.Number.Label(e.journal.Kasse())
-	name := label + map[string]string{"application/fhir+xml": ".xml", "application/pkcs7-mime": ".p7s", "message/rfc822": ".eml"}[c.Media]
+	name := label + extension(c.Media)
 	sum := sha256.Sum256(c.Body)
 	digest := hex.EncodeToString(sum[:])
 	e.rows = append(e.rows, []string{label, it.ID, string(it.Kind), string(it.State), it.Received.Format(time.RFC3339), it.Reason, digest, name})
 	return e.write(name, c.Body)
+}
+
+func extension(media string) string {
+	switch media {
+	case "application/fhir+xml":
+		return ".xml"
+	case "application/pkcs7-mime":
+		return ".p7s"
+	case "message/rfc822":
+		return ".eml"
+	case MediaScanned:
+		return ".tsv"
+	case MediaTyped:
+		return ".json"
+	}
+	return ".bin"
 }
 
 // write makes a file durable and adds it to the checksums.

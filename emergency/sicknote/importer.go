@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"leitstand/catalogue"
 	"leitstand/emergency"
 )
 
@@ -27,6 +28,22 @@ type Imported struct {
 
 // ErrNoMailbox says that no mailbox has that address.
 var ErrNoMailbox = errors.New("no such mailbox")
+
+// ImportFor is [Intake.Import] for a Kasse, into one of its mailboxes; an empty
+// address means its first.
+func (in *Intake) ImportFor(ctx context.Context, k catalogue.KasseID, address string, now time.Time, mails iter.Seq2[[]byte, error]) (Imported, error) {
+	mb, err := in.mailboxOf(k)
+	if err != nil {
+		return Imported{}, err
+	}
+	if address == "" {
+		address = mb.Address
+	}
+	if !slices.Contains(in.mailboxes(k), address) {
+		return Imported{}, fmt.Errorf("mailbox %q of Kasse %s: %w", address, k, ErrNoMailbox)
+	}
+	return in.Import(ctx, address, now, mails)
+}
 
 // Import takes mails from files as if they had been fetched for a mailbox. They
 // are stored and read like those; importing a file again changes nothing.

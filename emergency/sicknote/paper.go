@@ -3,6 +3,7 @@ package sicknote
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"regexp"
@@ -217,6 +218,25 @@ func latin9(b []byte) string {
 		}
 	}
 	return string(out)
+}
+
+// Media of paper, as it is kept and handed over.
+const (
+	MediaScanned = "text/tab-separated-values" // the 28 fields as the barcode has them
+	MediaTyped   = "application/json"          // a [Paper]
+)
+
+// TypePaper is a certificate that a person typed in, as the body to keep. The
+// same content gives the same bytes, so that it is recognised when typed again.
+func TypePaper(p Paper) ([]byte, error) {
+	if err := p.check(); err != nil {
+		return nil, err
+	}
+	b, err := json.Marshal(p)
+	if err != nil {
+		return nil, fmt.Errorf("writing down a certificate: %w", err)
+	}
+	return b, nil
 }
 
 // sourcePaper is the mailbox under which paper stands.

@@ -5,11 +5,14 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"leitstand/catalogue"
 )
 
 // Probe is what a first look into a mailbox finds.
 type Probe struct {
 	Mailbox    string `json:"mailbox"`
+	Reached    bool   `json:"reached"` // log-in, list and reading went well
 	Mails      int    `json:"mails"`
 	Bytes      int64  `json:"bytes"` // as the server says
 	TooLarge   int    `json:"too_large"`
@@ -18,6 +21,20 @@ type Probe struct {
 	Readable   int    `json:"readable"` // of up to three mails that were fetched and opened
 	Tried      int    `json:"tried"`
 	Problem    string `json:"problem,omitempty"` // of the first that could not be read
+}
+
+// ProbeAll tries all mailboxes of a Kasse, or of all Kassen with an empty one, one
+// after the other. A mailbox that cannot be tried says why in Problem.
+func (in *Intake) ProbeAll(ctx context.Context, k catalogue.KasseID, now time.Time) []Probe {
+	out := []Probe{}
+	for _, address := range in.mailboxes(k) {
+		p, err := in.Probe(ctx, address, now)
+		if err != nil {
+			p.Problem = err.Error()
+		}
+		out = append(out, p)
+	}
+	return out
 }
 
 // Probe tries a mailbox without storing or deleting anything, whatever its door
@@ -63,5 +80,6 @@ func (in *Intake) Probe(ctx context.Context, address string, now time.Time) (Pro
 			out.Problem = r.problem
 		}
 	})
+	out.Reached = err == nil
 	return out, err
 }
