@@ -78,10 +78,20 @@ func roomActs() map[string]handler {
 		"emergency.prepare": doing(prepareEmergency),
 		"side.closed":       doing(reportClosed),
 
-		"rebuild.begin":   doing(beginRebuild),
-		"trial.enter":     doing(enterTrial),
-		"handover.begin":  doing(beginHandover),
-		"handover.run":    doing(runHandover),
+		"rebuild.begin":  doing(beginRebuild),
+		"trial.enter":    doing(enterTrial),
+		"handover.begin": doing(beginHandover),
+		"handover.run":   doing(runHandover),
+
+		"handover.announce": doing(announceSwitchback), // and everything that follows it, see switchback.go
+		"handover.window":   doing(moveWindow),
+		"handover.status":   reading(switchbackStatus),
+		"handover.readonly": doing(makeReadOnly),
+		"handover.drain":    doing(drainCell),
+		"handover.compare":  doing(compareCell),
+		"handover.sign":     doing(signSwitchback),
+		"handover.back":     doing(backToEmergency),
+
 		"regular.accept":  doing(accept),
 		"observation.end": doing(endObservation),
 		"state.confirm":   doing(confirmState),

@@ -93,6 +93,9 @@ func accept(ctx context.Context, r *Room, as access.Person, a nodesArgs) (access
 	}
 	cmd := &operation.Accept{Nodes: a.Nodes, To: a.To, Paths: a.Paths}
 	cmd.Reason = a.Reason
+	if err := r.besideProtocol(ctx, cmd); err != nil {
+		return access.Consent{}, err
+	}
 	return askCommand(ctx, r, as, fmt.Sprintf("Abnahme von %d Stellen", len(a.Nodes)), cmd)
 }
 

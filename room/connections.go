@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"os"
 	"path/filepath"
 	"time"
@@ -265,39 +264,6 @@ func runHandover(ctx context.Context, r *Room, as access.Person, a runHandoverAr
 		out = append(out, h)
 	}
 	return out, nil
-}
-
-func (r *Room) handOver(ctx context.Context, as access.Person, p catalogue.PlacementID) (HandedOver, error) {
-	out := HandedOver{Placement: p}
-	row, ok := r.Operation.Current().Placement(p)
-	if !ok || row.Emergency != operation.HandingOver {
-		return out, fmt.Errorf("%q is not handing over: run handover begin first", p)
-	}
-	target, ok := r.regular[p]
-	if !ok {
-		return out, fmt.Errorf("no regular system is known for %q: add it to %s", p, ConnectionsFile)
-	}
-	j, err := r.Journals.Open(ctx, row.Kasse)
-	if err != nil {
-		return out, err
-	}
-	h := &emergency.Handover{
-		Journal: j, Placement: p, Receiver: target.Key, Owner: r.heldBy(row.Kasse), Holder: "room",
-		Channel:  &emergency.HTTPS{URL: target.URL, Token: target.Token, Client: &http.Client{Timeout: time.Minute}},
-		Describe: r.Intake.Describe(nil),
-	}
-	if out.Next, err = h.Due(ctx, r.Now()); err == nil && out.Next.IsZero() {
-		var o emergency.Outcome
-		if o, err = h.Reconcile(ctx, r.Now(), as.ID); err == nil {
-			out.Agrees = o.Agrees
-		}
-	}
-	c, cerr := j.CountsOf(ctx, p)
-	out.Counts = c
-	if cerr == nil {
-		cerr = r.reportBooks(ctx, p, row.Writing.Epoch, c)
-	}
-	return out, errors.Join(err, cerr)
 }
 
 // reportBooks lets operation know the journal's books.

@@ -101,9 +101,14 @@ func approve(ctx context.Context, r *Room, as access.Person, a idArgs) (Outcome,
 		return r.approveNotice(ctx, c, first, as)
 	case askAnswers:
 		return r.approveAnswers(ctx, c, first, as)
+	case askSwitchback:
+		return r.approveSwitchback(ctx, c, as)
 	}
 	cmd, err := operation.Decode(c.Kind, c.Payload)
 	if err != nil {
+		return Outcome{}, err
+	}
+	if err := r.besideProtocol(ctx, cmd); err != nil {
 		return Outcome{}, err
 	}
 	cmd.Sign(r.Now(), first, as)

@@ -22,6 +22,7 @@ import (
 	"leitstand/notice"
 	"leitstand/operation"
 	"leitstand/pure/seal"
+	"leitstand/recovery"
 	"leitstand/warning"
 )
 
@@ -83,6 +84,7 @@ func migrations() []db.Migrations {
 	return []db.Migrations{
 		ledger.Schema, catalogue.Schema, access.Schema, warning.Schema, incident.Schema,
 		forensics.Schema, operation.Schema, containment.Schema, notice.Schema,
+		recovery.ReturnSchema,
 	}
 }
 
@@ -91,7 +93,7 @@ func (r *Room) Keepers() []ledger.Keeper {
 	var out []ledger.Keeper
 	for _, k := range [][]ledger.Keeper{
 		access.Keepers(), warning.Keepers(), incident.Keepers(), forensics.Keepers(),
-		operation.Keepers(), containment.Keepers(), notice.Keepers(),
+		operation.Keepers(), containment.Keepers(), notice.Keepers(), recovery.ReturnKeepers(),
 	} {
 		out = append(out, k...)
 	}

@@ -9,7 +9,6 @@ import (
 	"leitstand/forensics"
 	"leitstand/notice"
 	"leitstand/recovery"
-	"leitstand/room"
 )
 
 type clearanceCmd struct {
@@ -146,41 +145,6 @@ type stateCmd struct {
 	Trial   trialCmd   `cmd:"" help:"Ask for entry into trial, through the gate."`
 	Accept  acceptCmd  `cmd:"" help:"Ask for acceptance into regular operation."`
 	Confirm confirmCmd `cmd:"" help:"Confirm that things are in their stored state."`
-}
-
-type handoverCmd struct {
-	Begin handoverBeginCmd `cmd:"" help:"End intake in emergency operation."`
-	Run   handoverRunCmd   `cmd:"" help:"Hand over what emergency operation accepted, and compare both sides' books."`
-}
-
-type handoverBeginCmd struct {
-	roomFlags
-	asFlag
-	Placements []string `arg:"" help:"Placements (IK/service/site)."`
-	Reason     string   `help:"Why." required:""`
-}
-
-// Run begins the handover.
-func (c *handoverBeginCmd) Run(a *app) error {
-	return c.act(a, c.As, "handover.begin", map[string]any{"placements": c.Placements, "reason": c.Reason}, nil)
-}
-
-type handoverRunCmd struct {
-	roomFlags
-	asFlag
-	Placements []string `arg:"" optional:"" help:"Placements; none means all that are handing over."`
-}
-
-// Run hands over.
-func (c *handoverRunCmd) Run(a *app) error {
-	return c.act(a, c.As, "handover.run", map[string]any{"placements": c.Placements}, func(raw json.RawMessage) error {
-		return table(a, raw, "Nichts ist zu übergeben.", "Stelle angenommen übergeben abgelehnt offen abgeglichen Fehler", func(h room.HandedOver) []string {
-			return []string{
-				string(h.Placement), fmt.Sprint(h.Counts.Accepted), fmt.Sprint(h.Counts.HandedOver), fmt.Sprint(h.Counts.Rejected),
-				fmt.Sprint(h.Counts.Open), fmt.Sprint(h.Agrees), h.Error,
-			}
-		})
-	})
 }
 
 type noticeCmd struct {

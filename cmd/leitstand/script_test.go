@@ -60,6 +60,7 @@ func TestScripts(t *testing.T) {
 			"capture": capture, "sql": tamper, "fields": fields, "count": count, "refused": refused,
 			"waitfor": waitFor, "snippet": snippet, "cleared": cleared,
 			"sicknote": sickNote, "mailserver": mailServer,
+			"regular": regularSystem, "items": takeItems,
 		},
 	})
 }
