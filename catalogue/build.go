@@ -134,6 +134,14 @@ func (b *builder) service(rec record) {
 		b.at(rec, "verhalten", "%v", err)
 	}
 	s.Behaviour = behaviour
+	for _, w := range b.words(rec, "termine") {
+		due, err := ParseDue(w)
+		if err != nil {
+			b.at(rec, "termine", "%v", err)
+			continue
+		}
+		s.Due = append(s.Due, due)
+	}
 	if s.Weight, ok = b.number(rec, "gewicht"); !ok {
 		s.Weight = DefaultWeight(s.Criticality)
 	}

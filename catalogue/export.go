@@ -81,7 +81,7 @@ func (c *Catalogue) tables() []table {
 			for _, x := range n.Services {
 				t.rows = append(t.rows, []string{
 					string(x.ID), x.Name, number(x.Criticality), formatHours(x.MTPD), x.Alternative,
-					x.Behaviour.String(), strconv.FormatFloat(x.Weight, 'f', -1, 64), x.Note,
+					x.Behaviour.String(), strconv.FormatFloat(x.Weight, 'f', -1, 64), dues(x.Due), x.Note,
 				})
 			}
 		case kindComponent:
@@ -103,6 +103,14 @@ func (c *Catalogue) tables() []table {
 		out = append(out, t)
 	}
 	return out
+}
+
+func dues(all []Due) string {
+	out := make([]string, len(all))
+	for i, d := range all {
+		out[i] = d.String()
+	}
+	return strings.Join(out, "|")
 }
 
 func number(n int) string {

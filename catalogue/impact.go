@@ -2,6 +2,7 @@ package catalogue
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"time"
 )
@@ -55,6 +56,17 @@ func (o Outcome) String() string {
 
 // MarshalText writes String.
 func (o Outcome) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
+
+// UnmarshalText reads what MarshalText wrote.
+func (o *Outcome) UnmarshalText(text []byte) error {
+	for v := Unaffected; v <= Stopped; v++ {
+		if v.String() == string(text) {
+			*o = v
+			return nil
+		}
+	}
+	return fmt.Errorf("outcome %q is unknown", text)
+}
 
 // NodeImpact is what happens to one component or placement.
 type NodeImpact struct {

@@ -38,7 +38,7 @@ func specs() []kindSpec {
 			"aufsicht_recht", "aufsicht_daten", "aufsicht_angenommen", "notiz",
 		}},
 		{kindComponent, "komponenten", []string{"komponente"}, []string{"name", "standort", "haengt_ab_von", "art", "angenommen"}},
-		{kindService, "dienste", []string{"dienst", "name"}, []string{"kritikalitaet", "mtpd_h", "alternative", "verhalten", "gewicht", "notiz"}},
+		{kindService, "dienste", []string{"dienst", "name"}, []string{"kritikalitaet", "mtpd_h", "alternative", "verhalten", "gewicht", "termine", "notiz"}},
 		{kindSite, "standorte", []string{"standort"}, []string{"name", "angenommen"}},
 	}
 }

@@ -105,7 +105,10 @@ func Thousands(n int) string {
 	return sign + strings.Join(groups, ".")
 }
 
-// Hours writes a period in hours, from three days on in days.
+// Span is Hours in the accusative.
+func Span(d time.Duration) string { return strings.Replace(Hours(d), "Tagen", "Tage", 1) }
+
+// Hours writes a period in hours, from three days on in days, in the dative.
 func Hours(d time.Duration) string {
 	switch {
 	case d >= 72*time.Hour && d%(24*time.Hour) == 0:

@@ -66,7 +66,8 @@ type Service struct {
 	MTPD        time.Duration `json:"-"`           // maximum tolerable period of disruption, whole minutes; 0 is not agreed
 	Alternative string        `json:"alternative,omitempty"`
 	Behaviour   Behaviour     `json:"behaviour"`
-	Weight      float64       `json:"weight"` // how much an hour without it counts, per insured person; 0 counts nothing
+	Weight      float64       `json:"weight"`        // how much an hour without it counts, per insured person; 0 counts nothing
+	Due         []Due         `json:"due,omitempty"` // days on which it must have worked
 	Note        string        `json:"note,omitempty"`
 }
 

@@ -104,6 +104,11 @@ func (v *validator) services() {
 			v.say("service %q: weight %v is negative", s.ID, s.Weight)
 		}
 		v.mtpd("service", string(s.ID), s.MTPD)
+		for _, d := range s.Due {
+			if err := d.Rule.check(); err != nil || d.Name == "" || strings.Contains(d.Name, "|") {
+				v.say("service %q: dated duty %q: a rule, and a name without |", s.ID, d)
+			}
+		}
 		if s.Behaviour < Buffer || s.Behaviour > Refuse {
 			v.say("service %q: behaviour %d is unknown", s.ID, int(s.Behaviour))
 		}

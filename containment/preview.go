@@ -22,6 +22,9 @@ type Plan struct {
 	Emergency []catalogue.ServiceID `json:"emergency,omitempty"`
 	Immediate bool                  `json:"immediate,omitempty"` // immediate danger: the second person confirms later
 	Reason    string                `json:"reason"`
+	// From is when the outage is counted from, for what it hits when. A room sets
+	// it once, when the measure is asked for: both people see the same dates.
+	From time.Time `json:"from,omitzero"`
 }
 
 // Preview is what a plan would do, as both people see it. It holds nothing that
@@ -39,19 +42,23 @@ type Preview struct {
 	Insured        int              `json:"insured"`
 	InsuredAssumed bool             `json:"insured_assumed"`
 	Services       []ServicePreview `json:"services"`
-	Sentence       string           `json:"sentence"`
+	// Beyond counts cells that are not cut and rest on what is.
+	Beyond    Beyond               `json:"beyond"`
+	Deadlines []catalogue.Deadline `json:"deadlines"` // the soonest first
+	Sentence  string               `json:"sentence"`
 }
 
 // ServicePreview is the part of a preview about one service.
 type ServicePreview struct {
-	Service     catalogue.ServiceID `json:"service"`
-	Name        string              `json:"name"`
-	Placements  int                 `json:"placements"`
-	Kassen      int                 `json:"kassen"`
-	Insured     int                 `json:"insured"`
-	Door        operation.Mode      `json:"door"`
-	MTPD        string              `json:"mtpd"` // after which it hurts; empty when not agreed
-	Alternative string              `json:"alternative"`
+	Service    catalogue.ServiceID `json:"service"`
+	Name       string              `json:"name"`
+	Placements int                 `json:"placements"`
+	Kassen     int                 `json:"kassen"`
+	Insured    int                 `json:"insured"`
+	Door       operation.Mode      `json:"door"`
+	// MTPD is the shortest that was agreed for one of its cells; empty when none was.
+	MTPD        string `json:"mtpd"`
+	Alternative string `json:"alternative"`
 }
 
 // MakePreview says what a plan would do in the given state of the room.
@@ -71,7 +78,7 @@ func MakePreview(c *catalogue.Catalogue, s *operation.State, p Plan) (Preview, e
 	if err != nil {
 		return Preview{}, err
 	}
-	pre := Preview{Plan: p, Placements: []catalogue.PlacementID{}, Already: []catalogue.PlacementID{}}
+	pre := Preview{Plan: p, Placements: []catalogue.PlacementID{}, Already: []catalogue.PlacementID{}, Deadlines: []catalogue.Deadline{}}
 	var going []catalogue.Placement
 	for _, pl := range chosen {
 		if row, ok := s.Placement(pl.ID); ok && row.Regular.Connected() {
@@ -83,6 +90,7 @@ func MakePreview(c *catalogue.Catalogue, s *operation.State, p Plan) (Preview, e
 	}
 	pre.count(c, s, going)
 	pre.Services = perService(c, going, p)
+	pre.consequences(c, s)
 	pre.Sentence = pre.sentence()
 	return pre, nil
 }
@@ -122,10 +130,14 @@ func perService(c *catalogue.Catalogue, going []catalogue.Placement, p Plan) []S
 	for _, svc := range c.Services {
 		v := ServicePreview{Service: svc.ID, Name: svc.Name, Alternative: svc.Alternative}
 		var kassen []catalogue.KasseID
+		var shortest time.Duration
 		for _, pl := range going {
 			if pl.Service == svc.ID {
 				v.Placements++
 				kassen = append(kassen, pl.Kasse)
+				if d := c.MTPD(pl.Kasse, svc.ID); d > 0 && (shortest == 0 || d < shortest) {
+					shortest = d
+				}
 			}
 		}
 		if v.Placements == 0 {
@@ -134,8 +146,8 @@ func perService(c *catalogue.Catalogue, going []catalogue.Placement, p Plan) []S
 		slices.Sort(kassen)
 		v.Kassen = len(slices.Compact(kassen))
 		v.Insured, _ = c.Insured(kassen...)
-		if svc.MTPD > 0 {
-			v.MTPD = fmt.Sprintf("%d h", int(svc.MTPD/time.Hour))
+		if shortest > 0 {
+			v.MTPD = catalogue.Span(shortest)
 		}
 		v.Door = p.door(svc)
 		out = append(out, v)
@@ -157,16 +169,4 @@ func (p Plan) door(svc catalogue.Service) operation.Mode {
 		return operation.ModeNotice // an unknown behaviour is refused when the measure is applied
 	}
 	return a.Mode
-}
-
-func (pre Preview) sentence() string {
-	if len(pre.Placements) == 0 {
-		return "Alles davon ist schon abgetrennt; die Maßnahme ändert nichts."
-	}
-	insured := fmt.Sprintf("%d Versicherte", pre.Insured)
-	if pre.InsuredAssumed {
-		insured += " (angenommen)"
-	}
-	return fmt.Sprintf("%d Stellen von %d Kassen mit %s gehen vom Netz: %d Dienste fallen aus, %d gehen in den Notbetrieb, %d laufen an einem anderen Standort weiter.",
-		len(pre.Placements), pre.Kassen, insured, pre.Lost, pre.Emergency, pre.Elsewhere)
 }

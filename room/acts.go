@@ -45,6 +45,7 @@ func roomActs() map[string]handler {
 		"signal.decide": doing(decideSignal),
 
 		"measure.preview": reading(func(_ context.Context, r *Room, p containment.Plan) (containment.Preview, error) { return r.preview(p) }),
+		"impact":          reading(impact),
 		"measure.list": reading(func(ctx context.Context, r *Room, _ none) ([]containment.Measure, error) {
 			return containment.List(ctx, r.Store)
 		}),

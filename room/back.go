@@ -2,7 +2,6 @@ package room
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"leitstand/access"
@@ -30,7 +29,7 @@ func grantClearance(ctx context.Context, r *Room, as access.Person, a clearanceA
 	}
 	cmd := &operation.GrantClearance{Application: app}
 	cmd.Reason = a.Reason
-	return askCommand(ctx, r, as, "Freigabe "+a.Scope.String(), cmd)
+	return askCommand(ctx, r, as, "Freigabe "+r.scopeWords(a.Scope), cmd)
 }
 
 // revokeClearance needs one person: what rests on it must go down.
@@ -84,7 +83,7 @@ func beginRebuild(ctx context.Context, r *Room, as access.Person, a nodesArgs) (
 func enterTrial(ctx context.Context, r *Room, as access.Person, a nodesArgs) (access.Consent, error) {
 	cmd := &operation.EnterTrial{Nodes: a.Nodes, Testers: a.Testers}
 	cmd.Reason = a.Reason
-	return askCommand(ctx, r, as, fmt.Sprintf("Probebetrieb für %d Stellen", len(a.Nodes)), cmd)
+	return askCommand(ctx, r, as, "Probebetrieb für "+counted(len(a.Nodes), "eine Stelle", "Stellen"), cmd)
 }
 
 func accept(ctx context.Context, r *Room, as access.Person, a nodesArgs) (access.Consent, error) {
@@ -96,7 +95,7 @@ func accept(ctx context.Context, r *Room, as access.Person, a nodesArgs) (access
 	if err := r.besideProtocol(ctx, cmd); err != nil {
 		return access.Consent{}, err
 	}
-	return askCommand(ctx, r, as, fmt.Sprintf("Abnahme von %d Stellen", len(a.Nodes)), cmd)
+	return askCommand(ctx, r, as, "Abnahme von "+counted(len(a.Nodes), "einer Stelle", "Stellen"), cmd)
 }
 
 func confirmState(ctx context.Context, r *Room, as access.Person, a nodesArgs) (Changed, error) {

@@ -83,7 +83,7 @@ func (r *Room) fromLists(ctx context.Context, a forensics.Application) (forensic
 			return a, nil
 		}
 		return a, &Failure{Rule: int(operation.RuleGate), Text: fmt.Sprintf(
-			"Für %s gibt es keine Prüfliste. Erst eine öffnen und abarbeiten: leitstand clearance open-list.", a.Scope)}
+			"Zur Freigabe %s gibt es keine Prüfliste. Erst eine öffnen und abarbeiten: leitstand clearance open-list.", r.scopeWords(a.Scope))}
 	}
 	var doubts []string
 	for _, l := range lists {
@@ -123,7 +123,7 @@ func previewRevocation(_ context.Context, r *Room, a idArgs) (RevocationPreview,
 	if err != nil {
 		return out, err
 	}
-	plan := containment.Plan{Title: "Widerruf der Freigabe " + a.ID, Stage: 1, Reason: "Was auf der widerrufenen Freigabe beruht, muss vom Netz."}
+	plan := containment.Plan{Title: "Widerruf der Freigabe " + a.ID, Stage: 1, Reason: "Was auf der widerrufenen Freigabe beruht, muss vom Netz.", From: r.Now().Truncate(time.Minute).UTC()}
 	for _, p := range change.Placements {
 		if p.Flag != nil && p.Flag.Clearance == a.ID {
 			out.Flagged, out.Deadline = append(out.Flagged, string(p.ID)), p.Flag.By

@@ -126,7 +126,11 @@ func decline(ctx context.Context, r *Room, as access.Person, a idArgs) (access.C
 	})
 }
 
+// preview counts from now what has not been counted from anywhere yet.
 func (r *Room) preview(p containment.Plan) (containment.Preview, error) {
+	if p.From.IsZero() {
+		p.From = r.Now().Truncate(time.Minute).UTC()
+	}
 	return containment.MakePreview(r.Catalogue, r.Operation.Current(), p)
 }
 
@@ -141,10 +145,12 @@ type Ordered struct {
 // orderMeasure asks a second person to agree to what the preview shows; in
 // immediate danger it acts at once and asks afterwards.
 func orderMeasure(ctx context.Context, r *Room, as access.Person, p containment.Plan) (Ordered, error) {
+	p.From = time.Time{} // from the act on, whatever the plan's file says
 	pre, err := r.preview(p)
 	if err != nil {
 		return Ordered{}, err
 	}
+	p = pre.Plan
 	if p.Immediate {
 		m, err := r.carryOut(ctx, pre, access.Consent{}, as)
 		return Ordered{Preview: pre, Measure: &m}, err
@@ -243,7 +249,8 @@ func publishList(ctx context.Context, r *Room, as access.Person, a publishArgs) 
 	}
 	return ask(ctx, r, as, access.Question{
 		Kind: askList, Payload: a, Shown: l,
-		Summary: fmt.Sprintf("Öffentliche Liste, Fassung %d: %d Einträge, %d Änderungen", l.Version, len(l.Entries), len(l.Changes)),
+		Summary: fmt.Sprintf("Öffentliche Liste, Fassung %d: %s, %s", l.Version,
+			counted(len(l.Entries), "ein Eintrag", "Einträge"), counted(len(l.Changes), "eine Änderung", "Änderungen")),
 	})
 }
 
@@ -334,7 +341,7 @@ func releaseNotice(ctx context.Context, r *Room, as access.Person, n notice.Noti
 	if err := n.Check(); err != nil {
 		return access.Consent{}, err
 	}
-	return ask(ctx, r, as, access.Question{Kind: askNotice, Summary: "Mitteilung (" + string(n.Audience) + "): " + n.Title, Payload: n, Shown: n})
+	return ask(ctx, r, as, access.Question{Kind: askNotice, Summary: "Mitteilung an " + audienceWords(n.Audience) + ": " + n.Title, Payload: n, Shown: n})
 }
 
 func (r *Room) approveNotice(ctx context.Context, c access.Consent, first, second access.Person) (Outcome, error) {

@@ -161,7 +161,7 @@ func releaseAnswers(ctx context.Context, r *Room, as access.Person, a sickNoteAr
 	}
 	return ask(ctx, r, as, access.Question{
 		Kind: askAnswers, Payload: a, Shown: p,
-		Summary: fmt.Sprintf("%d Fehlermeldungen der Kasse %s an Praxen", len(p.Answers), a.Kasse),
+		Summary: counted(len(p.Answers), "Eine Fehlermeldung", "Fehlermeldungen") + " der Kasse " + r.kasseWords(a.Kasse) + " an Praxen",
 	})
 }
 

@@ -56,7 +56,8 @@ func measure(h *house, incidentID string) (consentPath string) {
 	h.post("/massnahmen/vorschau", url.Values{"titel": {"Leer"}, "grund": {"x"}, "stufe": {"1"}}).is(http.StatusUnprocessableEntity).says("Auswahl trifft keine Stelle").sound()
 	h.post("/massnahmen/vorschau", url.Values{"grund": {"x"}, "stufe": {"1"}}).is(http.StatusUnprocessableEntity).says("Namen und einen Grund")
 	h.post("/massnahmen/vorschau", url.Values{"stufe": {"9"}}).is(http.StatusUnprocessableEntity).says("Stufe")
-	p := h.post("/massnahmen/vorschau", form).is(http.StatusOK).sound().says("Noch ist nichts geschehen", "gehen vom Netz", "Hinweis", "Notbetrieb")
+	p := h.post("/massnahmen/vorschau", form).is(http.StatusOK).sound().says("Noch ist nichts geschehen", "gehen vom Netz", "Hinweis", "Notbetrieb",
+		"Was wann fällig wird", "Krankengeld und Pflegegeld zum Monatsende", "Auswirkung als Bild")
 	if n := len(off(h)); n > 0 {
 		h.t.Fatalf("the preview took %d placements off", n)
 	}

@@ -2,6 +2,7 @@ package web
 
 import (
 	"encoding/json"
+	"html/template"
 	"net/http"
 	"strings"
 	"time"
@@ -18,6 +19,7 @@ type consentView struct {
 	access.Consent
 	Kind    string // in words
 	Measure *containment.Preview
+	Picture template.HTML // of what the measure takes with it
 	Doors   []doorChoice
 	List    *notice.List
 	Notice  *notice.Notice
@@ -98,6 +100,9 @@ func (s *server) shown(r *http.Request, v *consentView) (any, error) {
 		}
 		pre, err := containment.MakePreview(s.room.Catalogue, s.room.Operation.Current(), plan)
 		v.Measure, v.Doors = &pre, s.doorChoices(plan)
+		if err == nil {
+			v.Picture = s.picture(pre)
+		}
 		return pre, err
 	case "list":
 		v.Kind = "Öffentliche Liste"

@@ -1,11 +1,13 @@
 package web
 
 import (
+	"html/template"
 	"maps"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"leitstand/access"
 	"leitstand/catalogue"
@@ -62,6 +64,7 @@ type measureFormPage struct {
 	Incidents []incident.Incident
 	Plan      containment.Plan
 	Preview   *containment.Preview
+	Picture   template.HTML
 	Names     []string // of what goes off
 	Already   []string // of what is off already
 	Fields    []formField
@@ -156,8 +159,9 @@ func (s *server) measurePreview(w http.ResponseWriter, r *http.Request) error {
 	page.Plan, err = s.plan(r)
 	if err == nil {
 		var pre containment.Preview
+		page.Plan.From = s.room.Now().Truncate(time.Minute).UTC()
 		if pre, err = containment.MakePreview(s.room.Catalogue, s.room.Operation.Current(), page.Plan); err == nil {
-			page.Preview = &pre
+			page.Preview, page.Picture = &pre, s.picture(pre)
 			page.Names, page.Already = s.placementNames(pre.Placements), s.placementNames(pre.Already)
 		}
 	}
@@ -173,6 +177,12 @@ func (s *server) measurePreview(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	return s.render(w, r, status, "massnahme", page)
+}
+
+// picture draws what a cut takes with it. The drawing escapes every name itself.
+func (s *server) picture(pre containment.Preview) template.HTML {
+	r := pre.Impact(s.room.Catalogue, s.room.Operation.Current())
+	return template.HTML(r.Diagram(s.room.Catalogue).SVG()) //nolint:gosec // made by us, names escaped: a test has hostile ones
 }
 
 // measureOrder asks a second person, or cuts at once in immediate danger.

@@ -97,7 +97,7 @@ func TestARealRoomIsNotMarkedAsExercise(t *testing.T) {
 
 func theSituationSaysWhatATiredPersonNeeds(t *testing.T, h *house, _ string) {
 	p := h.get("/").says(
-		"00:11", "MESZ", "Abgetrennt · Notbetrieb", "Krise", "Ines Übungsleiter", "Nächste Fristen", "Offene Entscheidungen: 4", "Freigabe: Umgebung", "von ",
+		"00:11", "MESZ", "Abgetrennt · Notbetrieb", "Krise", "Ines Übungsleiter", "Nächste Fristen", "Offene Entscheidungen: 4", "Freigabe der Kassenumgebung", "von ",
 		"offene Signale", "Neu und korrigiert", "Notbetrieb", "abgetrennt", "läuft", "Öffentliche Liste: Fassung 1", "Änderungen fehlen", "überfällig",
 	)
 	// state is never colour alone: each cell has a sign and a word

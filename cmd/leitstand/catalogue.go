@@ -182,34 +182,6 @@ func insured(k catalogue.Kasse) string {
 	return catalogue.Thousands(k.Insured)
 }
 
-type catalogueImpactCmd struct {
-	catalogueSource
-	Gone []string `help:"What is gone: Kassen, sites, services, components, environments, placements, by id or name." required:"" placeholder:"NAME"`
-	JSON bool     `name:"json" help:"Print the whole result as JSON."`
-}
-
-// Run prints a sentence, and what is hit with its reasons.
-func (cmd catalogueImpactCmd) Run(a *app) error {
-	c, err := cmd.open()
-	if err != nil {
-		return err
-	}
-	gone, err := catalogue.ParseSelection(c, cmd.Gone...)
-	if err != nil {
-		return err
-	}
-	r := catalogue.Impact(c, gone)
-	if cmd.JSON {
-		return printJSON(a, r)
-	}
-	fmt.Fprintf(a.stdout, "%s\n\n", r.Sentence(c))
-	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
-	for _, n := range r.Nodes {
-		fmt.Fprintf(w, "%s\t%s\t%s\n", n.Outcome, n.Node, strings.Join(n.Chain, " → "))
-	}
-	return w.Flush()
-}
-
 type catalogueCutCmd struct {
 	catalogueSource
 	Compromised []string `help:"What the attacker holds, by id or name." required:"" placeholder:"NAME"`

@@ -59,6 +59,13 @@ func TestImpactIsShownInWordsAndAsJSON(t *testing.T) {
 	if code != 0 || !strings.Contains(out, "fallen aus") || !strings.Contains(out, "(zum Teil angenommene Zahlen)") {
 		t.Errorf("exit %d: %s%s", code, out, stderr)
 	}
+	code, out, _ = runCatalogue(t, "impact", "--case", "2023", "--gone", "munich", "--from", "2023-04-24T22:00:00+02:00")
+	if code != 0 || !strings.Contains(out, "Fr 28.04.2023") || !strings.Contains(out, "Krankengeld und Pflegegeld zum Monatsende") {
+		t.Errorf("exit %d: %s", code, out)
+	}
+	if code, out, _ = runCatalogue(t, "impact", "--example", "--gone", "dns@nord", "--graph", "dot"); code != 0 || !strings.HasPrefix(out, "digraph") {
+		t.Errorf("exit %d: %s", code, out)
+	}
 	code, out, _ = runCatalogue(t, "impact", "--example", "--gone", "dns@nord", "--json")
 	var got struct{ Stopped int }
 	if err := json.Unmarshal([]byte(out), &got); err != nil || code != 0 || got.Stopped == 0 {

@@ -30,6 +30,7 @@ type cli struct {
 	Incident incidentCmd `cmd:"" help:"Incidents and their facts." group:"Situation"`
 	Person   personCmd   `cmd:"" help:"People and roles." group:"Situation"`
 
+	Impact    impactCmd    `cmd:"" help:"What would follow if something were gone, as the room stands now. Changes nothing." group:"Acts"`
 	Measure   measureCmd   `cmd:"" help:"Take tenants off the network, with preview and way back." group:"Acts"`
 	Driver    driverCmd    `cmd:"" help:"How measures act on the outside world: dry run, open intents, rules, kill switch." group:"Acts"`
 	Approve   approveCmd   `cmd:"" help:"Agree, as second person, to what was asked." group:"Acts"`

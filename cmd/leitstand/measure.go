@@ -109,12 +109,15 @@ func (c *measurePreviewCmd) Run(a *app) error {
 
 func printPreview(a *app, pre containment.Preview) error {
 	fmt.Fprintf(a.stdout, "%s\n\n", pre.Sentence)
+	if err := printDeadlines(a, pre.Deadlines); err != nil {
+		return err
+	}
 	raw, err := json.Marshal(pre.Services)
 	if err != nil {
 		return err
 	}
 	return table(a, raw, "", "Dienst Stellen Kassen Versicherte Tür MTPD Ersatz", func(s containment.ServicePreview) []string {
-		return []string{s.Name, fmt.Sprint(s.Placements), fmt.Sprint(s.Kassen), fmt.Sprint(s.Insured), s.Door.Word(), s.MTPD, s.Alternative}
+		return []string{s.Name, catalogue.Thousands(s.Placements), catalogue.Thousands(s.Kassen), catalogue.Thousands(s.Insured), s.Door.Word(), s.MTPD, s.Alternative}
 	})
 }
 
