@@ -7,7 +7,6 @@ import (
 
 	"leitstand/access"
 	"leitstand/base/db"
-	"leitstand/catalogue"
 	"leitstand/containment"
 	"leitstand/incident"
 	"leitstand/notice"
@@ -212,15 +211,4 @@ func decideSignal(ctx context.Context, r *Room, as access.Person, a decideArgs) 
 		}
 		return warning.Decide(ctx, tx, now, as, a.ID, a.To, a.Incident, a.Reason)
 	})
-}
-
-// environmentOf finds the environment of a host by its name: "env-<ik>-<site>",
-// as the catalogue's export names hosts.
-func (r *Room) environmentOf(host string) catalogue.EnvironmentID {
-	for _, e := range r.Catalogue.Environments {
-		if host == "env-"+string(e.Kasse)+"-"+string(e.Site) {
-			return e.ID
-		}
-	}
-	return ""
 }

@@ -4,14 +4,12 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"slices"
 	"time"
 
 	"leitstand/access"
 	"leitstand/base/db"
 	"leitstand/base/ledger"
 	"leitstand/operation"
-	"leitstand/warning"
 )
 
 // Due does all timed work of the room that is due: it warns, escalates, expires
@@ -26,7 +24,7 @@ func (r *Room) Due(ctx context.Context, now time.Time) (next time.Time, err erro
 		if _, err := access.ExpireDue(ctx, tx, now); err != nil {
 			return err
 		}
-		_, err := warning.EscalateDue(ctx, tx, now)
+		_, err := r.duty.EscalateDue(ctx, tx, now)
 		return err
 	}))
 	return now.Add(time.Minute), errors.Join(errs...)
@@ -37,45 +35,6 @@ func (r *Room) tick(ctx context.Context, now time.Time) error {
 	cmd.Sign(now, access.Person{ID: ledger.System})
 	_, err := r.act(ctx, cmd, nil)
 	return err
-}
-
-// Follow reads what log files gained. Environments that signals point at are
-// named in the same transaction: from then on cuts of them cannot be undone.
-func (r *Room) Follow(ctx context.Context, now time.Time, files ...string) ([]warning.Signal, error) {
-	var all []warning.Signal
-	for _, f := range files {
-		var res operation.Result
-		raised, err := r.Watcher.Follow(ctx, r.Store, now, f, func(ctx context.Context, tx *db.Tx, raised []warning.Signal) (err error) {
-			if cmd := named(now, raised); cmd != nil {
-				res, err = r.Operation.DoTx(ctx, tx, cmd)
-			}
-			return err
-		})
-		if err != nil {
-			return all, err
-		}
-		all = append(all, raised...)
-		if err := r.Operation.Done(ctx, res); err != nil {
-			return all, err
-		}
-	}
-	return all, nil
-}
-
-// named is the note that new signals point at environments, or nil.
-func named(now time.Time, raised []warning.Signal) operation.Command {
-	cmd := &operation.NameSubjects{}
-	for _, s := range raised {
-		if s.Environment != "" && s.Count == 1 && !slices.Contains(cmd.Subjects, string(s.Environment)) {
-			cmd.Subjects = append(cmd.Subjects, string(s.Environment))
-			cmd.Source, cmd.Reason = "signal "+s.ID, s.Title
-		}
-	}
-	if len(cmd.Subjects) == 0 {
-		return nil
-	}
-	cmd.Sign(now, access.Person{ID: ledger.System})
-	return cmd
 }
 
 // Run calls Due until ctx ends, on the real clock.

@@ -49,7 +49,7 @@ type Room struct {
 	Catalogue *catalogue.Catalogue
 	Operation *operation.Store
 	Journals  *emergency.Journals
-	Watcher   *warning.Watcher
+	Warning   *warning.Intake
 	Intake    *sicknote.Intake // nil until Connect
 	Settings  Settings
 	Links     Links // who may enter the control room
@@ -58,6 +58,8 @@ type Room struct {
 	drivers   driverSet
 	regular   map[catalogue.PlacementID]RegularConfig
 	delegates []access.Person
+	duty      warning.Duty
+	hosts     []hostRule
 }
 
 // Settings of a room lie in room.json and are written once, by Init.
@@ -181,7 +183,7 @@ func (r *Room) start(ctx context.Context) error {
 	if r.Operation, err = operation.NewStore(ctx, r.Store, r.Catalogue, operation.Options{Settings: r.Settings.Spans, Journal: operation.FromEmergency(r.Journals)}); err != nil {
 		return err
 	}
-	if r.Watcher, err = warning.NewWatcher(defaultOwner, r.environmentOf); err != nil {
+	if err := r.startWarning(); err != nil {
 		return err
 	}
 	if err := r.Operation.Settle(ctx, r.Now()); err != nil && !errors.Is(err, operation.ErrUnsettled) {
@@ -236,6 +238,9 @@ func (r *Room) Close() error {
 	var errs []error
 	if r.Intake != nil {
 		r.Intake.Close()
+	}
+	if r.Warning != nil {
+		errs = append(errs, r.Warning.Close())
 	}
 	if r.Journals != nil {
 		errs = append(errs, r.Journals.Close())

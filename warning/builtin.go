@@ -1,12 +1,17 @@
 package warning
 
 import (
+	"embed"
 	"fmt"
 
 	"leitstand/pure/sigma"
 )
 
-// BuiltinRules returns the rules of our own, as files.
+//go:embed rules/*.yml
+var builtin embed.FS
+
+// BuiltinRules returns the rules of our own, as files. They ask for fields that
+// Enrich adds.
 func BuiltinRules() ([]sigma.File, error) {
 	names, err := builtin.ReadDir("rules")
 	if err != nil {

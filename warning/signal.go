@@ -7,12 +7,9 @@
 package warning
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
-	"database/sql"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -41,27 +38,37 @@ type Signal struct {
 	Rule        string                  `json:"rule"`
 	RuleVersion string                  `json:"rule_version"`
 	Title       string                  `json:"title"`
-	Level       string                  `json:"level"`
+	Description string                  `json:"description,omitempty"`
+	Level       string                  `json:"level"` // severity as the rule says it
 	Author      string                  `json:"author"`
 	License     string                  `json:"license"`
 	Host        string                  `json:"host"`
 	Environment catalogue.EnvironmentID `json:"environment,omitempty"`
-	First       time.Time               `json:"first"`
+	Kasse       catalogue.KasseID       `json:"kasse,omitempty"`
+	Group       string                  `json:"group"` // what repeated hits are grouped by, beside the rule
+	First       time.Time               `json:"first"` // when the room noticed
 	Last        time.Time               `json:"last"`
+	Happened    time.Time               `json:"happened,omitzero"` // what the first event says
 	Count       int                     `json:"count"`
-	Events      []string                `json:"events"` // the first raw events, at most maxEvents
+	Events      []string                `json:"events"`            // the first raw events, at most maxEvents
+	Matched     []string                `json:"matched,omitempty"` // what matched in the first hit, and why
 	Owner       string                  `json:"owner"`
 	Deadline    time.Time               `json:"deadline"`
 	Escalated   int                     `json:"escalated"`
+	Asked       []string                `json:"asked,omitempty"` // who owned it before it was escalated
 	State       State                   `json:"state"`
 	Incident    string                  `json:"incident,omitempty"`
 	Reason      string                  `json:"reason,omitempty"`
+	DecidedBy   string                  `json:"decided_by,omitempty"`
+	DecidedAt   time.Time               `json:"decided_at,omitzero"`
 }
 
 const (
 	maxEvents = 20
 	// groupFor is how long repeated hits of a rule on a host count as one signal.
 	groupFor = time.Hour
+	// workFor is how long an acknowledged signal may stay without an end.
+	workFor = 24 * time.Hour
 )
 
 // Schema is the package's part of the room's store.
@@ -75,6 +82,26 @@ var Schema = db.Migrations{Package: "warning", Steps: []string{`
 	);
 	create index signal_open on signal (state, deadline);
 	create table followed (file text primary key, position bigint not null);
+`, `
+	alter table signal add column description text not null default '';
+	alter table signal add column kasse text not null default '';
+	alter table signal add column grp text not null default '';
+	alter table signal add column happened bigint not null default 0;
+	alter table signal add column matched text not null default '[]';
+	alter table signal add column asked text not null default '[]';
+	alter table signal add column decided_by text not null default '';
+	alter table signal add column decided_at bigint not null default 0;
+	update signal set grp = host;
+	create index signal_group on signal (rule, grp, last_at);
+	-- One row a source: where its next event stands, and up to where the memory of correlations knows.
+	create table source (
+		name text primary key, position text not null, remembered text not null, events bigint not null, bytes bigint not null,
+		undecodable bigint not null, dropped bigint not null, gaps bigint not null, last_at bigint not null
+	);
+	insert into source (name, position, remembered, events, bytes, undecodable, dropped, gaps, last_at)
+		select 'file:' || file, '{"offset":' || cast(position as text) || '}', '', 0, 0, 0, 0, 0, 0 from followed;
+	drop table followed;
+	create table detector (name text primary key, state bytea not null, at bigint not null);
 `}}
 
 // Errors that a person decides on.
@@ -97,11 +124,17 @@ func within(level string) time.Duration {
 	return time.Hour
 }
 
-// Raise stores a hit: as a new signal, or as one more of an open signal of the
-// same rule on the same host within the last hour.
+// Raise stores a hit: as a new signal, or as one more of an undecided signal of
+// the same rule and group within the last hour.
 func Raise(ctx context.Context, tx *db.Tx, now time.Time, s Signal, event string) (Signal, error) {
-	same, err := signals(ctx, tx, `where rule = $1 and host = $2 and state = 'open' and last_at > $3 order by last_at desc`,
-		s.Rule, s.Host, db.Micro(now.Add(-groupFor)))
+	return raise(ctx, tx, now, s, 1, []string{event})
+}
+
+// raise is Raise for n hits at once, in one entry of the ledger.
+func raise(ctx context.Context, tx *db.Tx, now time.Time, s Signal, n int, events []string) (Signal, error) {
+	s.Group = cmp.Or(s.Group, s.Host)
+	same, err := signals(ctx, tx, `where rule = $1 and grp = $2 and state in ('open', 'acknowledged') and last_at > $3 order by last_at desc`,
+		s.Rule, s.Group, db.Micro(now.Add(-groupFor)))
 	if err != nil {
 		return Signal{}, err
 	}
@@ -110,18 +143,20 @@ func Raise(ctx context.Context, tx *db.Tx, now time.Time, s Signal, event string
 		s, kind = same[0], "signal.repeated"
 	} else {
 		s.ID, s.First, s.State = "s-"+rand.Text()[:8], db.Trim(now), Open
-		s.Deadline = db.Trim(now.Add(within(s.Level)))
+		s.Deadline, s.Happened = db.Trim(now.Add(within(s.Level))), db.Trim(s.Happened)
+		if s.Kasse == "" {
+			s.Kasse, _, _ = s.Environment.Split()
+		}
 	}
 	s.Last = db.Trim(now)
-	s.Count++
-	if len(s.Events) < maxEvents {
-		s.Events = append(s.Events, event)
-	}
+	s.Count += n
+	s.Events = append(s.Events, events[:min(len(events), max(0, maxEvents-len(s.Events)))]...)
 	return s, store(ctx, tx, now, ledger.System, kind, s)
 }
 
 // Decide ends the openness of a signal: acknowledged, dismissed with a reason,
-// or attached to an incident.
+// or attached to an incident. Who acknowledges it owns it, and has a day to
+// bring it to an end.
 func Decide(ctx context.Context, tx *db.Tx, now time.Time, by access.Person, id string, to State, incident, reason string) (Signal, error) {
 	s, err := Get(ctx, tx, id)
 	if err != nil {
@@ -132,7 +167,7 @@ func Decide(ctx context.Context, tx *db.Tx, now time.Time, by access.Person, id 
 	}
 	switch to {
 	case Acknowledged:
-		s.Owner = by.ID
+		s.Owner, s.Deadline = by.ID, db.Trim(now.Add(workFor))
 	case Dismissed:
 		if strings.TrimSpace(reason) == "" {
 			return Signal{}, ErrReason
@@ -147,24 +182,8 @@ func Decide(ctx context.Context, tx *db.Tx, now time.Time, by access.Person, id 
 	default:
 		return Signal{}, fmt.Errorf("decision %q: want %s, %s or %s", to, Acknowledged, Dismissed, Attached)
 	}
-	s.State, s.Reason = to, reason
+	s.State, s.Reason, s.DecidedBy, s.DecidedAt = to, reason, by.ID, db.Trim(now)
 	return s, store(ctx, tx, now, by.ID, "signal."+string(to), s)
-}
-
-// EscalateDue counts up and extends every open signal whose deadline has passed.
-func EscalateDue(ctx context.Context, tx *db.Tx, now time.Time) ([]Signal, error) {
-	due, err := signals(ctx, tx, `where state = 'open' and deadline <= $1 order by deadline, id`, db.Micro(now))
-	if err != nil {
-		return nil, err
-	}
-	for i := range due {
-		due[i].Escalated++
-		due[i].Deadline = db.Trim(now.Add(within(due[i].Level)))
-		if err := store(ctx, tx, now, ledger.System, "signal.escalated", due[i]); err != nil {
-			return nil, err
-		}
-	}
-	return due, nil
 }
 
 // Get returns one signal.
@@ -182,66 +201,4 @@ func Get(ctx context.Context, q db.Querier, id string) (Signal, error) {
 // List returns all signals, newest first.
 func List(ctx context.Context, q db.Querier) ([]Signal, error) {
 	return signals(ctx, q, `order by last_at desc, id`)
-}
-
-// row keeps raw events out of the ledger: it holds their hash.
-func (s Signal) row() ledger.Row {
-	sum := sha256.Sum256([]byte(strings.Join(s.Events, "\n")))
-	return ledger.Row{Table: "signal", Key: s.ID, Value: map[string]any{
-		"rule": s.Rule, "rule_version": s.RuleVersion, "level": s.Level, "host": s.Host, "environment": s.Environment,
-		"first": db.Micro(s.First), "last": db.Micro(s.Last), "count": s.Count, "events_sha256": hex.EncodeToString(sum[:]),
-		"owner": s.Owner, "deadline": db.Micro(s.Deadline), "escalated": s.Escalated, "state": s.State, "incident": s.Incident,
-	}}
-}
-
-func store(ctx context.Context, tx *db.Tx, now time.Time, actor, kind string, s Signal) error {
-	events, err := json.Marshal(s.Events)
-	if err != nil {
-		return fmt.Errorf("encoding events of signal %q: %w", s.ID, err)
-	}
-	if _, err := tx.Exec(ctx, `insert into signal (id, rule, rule_version, title, level, author, license, host, environment,
-			first_at, last_at, n, events, owner, deadline, escalated, state, incident, reason)
-		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
-		on conflict (id) do update set last_at = excluded.last_at, n = excluded.n, events = excluded.events, owner = excluded.owner,
-			deadline = excluded.deadline, escalated = excluded.escalated, state = excluded.state,
-			incident = excluded.incident, reason = excluded.reason`,
-		s.ID, s.Rule, s.RuleVersion, s.Title, s.Level, s.Author, s.License, s.Host, string(s.Environment),
-		db.Micro(s.First), db.Micro(s.Last), s.Count, string(events), s.Owner, db.Micro(s.Deadline), s.Escalated,
-		string(s.State), s.Incident, s.Reason); err != nil {
-		return fmt.Errorf("storing signal %q: %w", s.ID, err)
-	}
-	_, err = ledger.Append(ctx, tx, ledger.Entry{
-		At: now, Actor: actor, Kind: kind, Subject: s.ID, Reason: s.Reason, Rows: []ledger.Row{s.row()},
-	})
-	return err
-}
-
-func signals(ctx context.Context, q db.Querier, rest string, args ...any) ([]Signal, error) {
-	out, err := db.Collect(ctx, q, func(rows *sql.Rows) (s Signal, err error) {
-		var first, last, deadline int64
-		var events string
-		if err := rows.Scan(&s.ID, &s.Rule, &s.RuleVersion, &s.Title, &s.Level, &s.Author, &s.License, &s.Host, &s.Environment,
-			&first, &last, &s.Count, &events, &s.Owner, &deadline, &s.Escalated, &s.State, &s.Incident, &s.Reason); err != nil {
-			return s, err
-		}
-		s.First, s.Last, s.Deadline = db.Time(first), db.Time(last), db.Time(deadline)
-		return s, json.Unmarshal([]byte(events), &s.Events)
-	}, `select id, rule, rule_version, title, level, author, license, host, environment, first_at, last_at, n, events,
-		owner, deadline, escalated, state, incident, reason from signal `+rest, args...)
-	if err != nil {
-		return nil, fmt.Errorf("reading signals: %w", err)
-	}
-	return out, nil
-}
-
-// Keepers are the tables whose rows the ledger accounts for.
-func Keepers() []ledger.Keeper {
-	return []ledger.Keeper{{Table: "signal", Rows: func(ctx context.Context, q db.Querier) ([]ledger.Row, error) {
-		all, err := signals(ctx, q, `order by id`)
-		out := make([]ledger.Row, len(all))
-		for i, s := range all {
-			out[i] = s.row()
-		}
-		return out, err
-	}}}
 }

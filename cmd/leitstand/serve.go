@@ -166,7 +166,7 @@ func serveRoom(ctx context.Context, r *room.Room, listen string, logs []string, 
 	g.Go(func() error { return r.Run(ctx) })
 	g.Go(func() error { return r.RunMail(ctx) })
 	g.Go(func() error { return r.RunDrivers(ctx) })
-	g.Go(func() error { return follow(ctx, r, logs) })
+	g.Go(func() error { return r.RunWarning(ctx, logs...) })
 	return g.Wait()
 }
 
@@ -184,20 +184,6 @@ func serveScreens(ctx context.Context, r *room.Room, listen string, ready func(l
 	ready(r.Links.First(l.Addr().String()))
 	if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serving the control room: %w", err)
-	}
-	return nil
-}
-
-func follow(ctx context.Context, r *room.Room, logs []string) error {
-	for len(logs) > 0 {
-		if _, err := r.Follow(ctx, r.Now(), logs...); err != nil && ctx.Err() == nil {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(time.Second):
-		}
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"leitstand/pure/sigma"
+	"leitstand/warning"
 )
 
 type watchCmd struct {
@@ -109,6 +110,9 @@ func (f *fileRun) event(record string) error {
 	f.stats.events++
 	if f.show != nil && f.stats.events&0x3fff == 0 {
 		f.show.show(fmt.Sprintf("%d events, %d matches", f.stats.events, f.stats.matches))
+	}
+	if f.w.eng.enrich {
+		warning.Enrich(f.ev, time.Local)
 	}
 	if f.w.explain != nil {
 		return f.explainEvent(record)

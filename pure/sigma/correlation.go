@@ -23,6 +23,9 @@ const (
 	ValueMedian
 	ValueMin
 	ValueMax
+	// NewValue is ours, not the specification's: a value that its group has not
+	// shown within the timespan.
+	NewValue
 )
 
 func correlationTypes() map[string]CorrelationType {
@@ -30,6 +33,7 @@ func correlationTypes() map[string]CorrelationType {
 		"event_count": EventCount, "value_count": ValueCount, "temporal": Temporal, "temporal_ordered": TemporalOrdered,
 		"value_sum": ValueSum, "value_avg": ValueAvg, "value_percentile": ValuePercentile,
 		"value_median": ValueMedian, "value_min": ValueMin, "value_max": ValueMax,
+		"new_value": NewValue,
 	}
 }
 
@@ -52,7 +56,8 @@ type Correlation struct {
 	Field    []string // value_*: the field, or the fields that together are the value
 	Generate bool     // the rules it refers to also stand for themselves
 
-	percentile float64 // value_percentile: of the distribution; below 0: share of the value
+	learn      time.Duration // new_value: a group's values are learned silently for so long
+	percentile float64       // value_percentile: of the distribution; below 0: share of the value
 	limits     []limit
 	aliases    map[string]map[string]string // alias -> rule as written -> field
 	members    []*Rule                      // Rules resolved, in order
@@ -194,6 +199,12 @@ func (c *Correlation) readCondition(n *node) error {
 	if f := n.strings("field"); len(c.Field) == 0 {
 		c.Field = f
 	}
+	if c.Type == NewValue {
+		if len(c.limits) > 0 {
+			return errAt(n.line, "new_value has no limits: every new value counts")
+		}
+		c.limits = []limit{{opGreaterEq, 1}}
+	}
 	if temporal && len(c.limits) == 0 {
 		c.limits = []limit{{opGreaterEq, float64(len(c.Rules))}}
 	}
@@ -231,6 +242,11 @@ func (c *Correlation) readLimits(cond *node) error {
 			c.limits = append(c.limits, limit{op, num})
 		case k.text == "field":
 			c.Field = cond.strings("field")
+		case k.text == "learn" && c.Type == NewValue:
+			var err error
+			if c.learn, err = timespan(v.text); err != nil {
+				return errAt(v.line, "learn %q is not a number with s, m, h or d", v.text)
+			}
 		case k.text == "percentile" && c.Type == ValuePercentile:
 			num, ok := parseNumber(v.text)
 			if !ok || num < 0 || num > 100 {

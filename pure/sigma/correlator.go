@@ -227,6 +227,10 @@ func (c *Correlator) take(o Observation) (fired []Fired, next []Observation) {
 		c.stats.Evicted++
 		c.forget(s, s.oldest)
 	}
+	if corr.Type == NewValue {
+		ok = ok && corr.holds(count) // each for itself, not the first of them
+		w.on = false
+	}
 	if ok && !corr.atEnd() && w.edge(corr, o.Time, corr.cond == nil && corr.holds(count) || corr.cond != nil && w.expression(corr)) {
 		f, n := c.fire(o.Correlation, w, count)
 		fired, next = append(fired, f), append(next, n...)
@@ -283,6 +287,9 @@ func (c *Correlator) fire(i int, w *window, count float64) (Fired, []Observation
 	c.stats.Fired++
 	r := c.corrs[i].rule
 	f := Fired{Rule: r, Count: count, First: w.first(), Last: w.last, Refs: w.refs(), Fields: w.fields}
+	if n := len(f.Refs); r.Correlation.Type == NewValue && n > 1 {
+		f.Refs = f.Refs[n-1:] // the others are what was known
+	}
 	for j, field := range r.Correlation.GroupBy {
 		if j < len(w.labels) {
 			f.GroupBy = append(f.GroupBy, KeyValue{field, w.labels[j]})

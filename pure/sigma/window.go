@@ -69,6 +69,10 @@ func (w *window) add(c *Correlation, o Observation, own *Correlator) (float64, b
 		w.remember(c, e)
 	case c.Type == ValueCount:
 		w.distinct(c, e)
+	case c.Type == NewValue:
+		n := w.unseen(c, e)
+		own.stats.Dropped += w.shrink(c, own.opt.MaxValues)
+		return n, true
 	default:
 		if c.numeric() {
 			var ok bool
@@ -126,10 +130,25 @@ func (w *window) distinct(c *Correlation, e entry) {
 	}
 }
 
+// unseen notes the value and returns 1 when the group, known for long enough,
+// has not shown it within the timespan. A group's first value is never new.
+func (w *window) unseen(c *Correlation, e entry) float64 {
+	if w.recent != nil {
+		w.expire(c)
+	}
+	known := len(w.values) > 0 && e.at.Sub(w.entries[0].at) >= c.learn
+	_, old := w.values[e.value]
+	w.distinct(c, e)
+	if known && !old {
+		return 1
+	}
+	return 0
+}
+
 // expire forgets what is older than the timespan.
 func (w *window) expire(c *Correlation) {
 	switch c.Type {
-	case ValueCount:
+	case ValueCount, NewValue:
 		for f := w.recent.Front(); f != nil && w.last.Sub(f.Value.(entry).at) > c.Timespan; f = w.recent.Front() { //nolint:forcetypeassert,errcheck // only entry is put in
 			w.dropValue()
 		}
@@ -177,7 +196,7 @@ func (c *Correlation) numeric() bool {
 		return true
 	case ValuePercentile:
 		return c.percentile >= 0
-	case EventCount, ValueCount, Temporal, TemporalOrdered:
+	case EventCount, ValueCount, Temporal, TemporalOrdered, NewValue:
 	}
 	return false
 }
@@ -251,6 +270,7 @@ func (w *window) measureFor(c *Correlation, e entry) float64 {
 		return 100 * float64(w.counts[e.value]) / max(n, 1)
 	case Temporal, TemporalOrdered:
 		return float64(len(w.seen(c)))
+	case NewValue: // unseen says it
 	}
 	return 0
 }

@@ -1,0 +1,199 @@
+package room
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"leitstand/access"
+	"leitstand/base/db"
+	"leitstand/base/ledger"
+	"leitstand/catalogue"
+	"leitstand/operation"
+	"leitstand/warning"
+)
+
+// WarningConfig is what the early warning of a room reads and whom it tells. It
+// lies in warning.json; without that file the built-in rules watch what --log
+// names, and everything belongs to the operator on duty.
+type WarningConfig struct {
+	// Hosts say which environment a host belongs to, by patterns such as
+	// "kasse1-*": the first that fits. Names "env-<ik>-<site>" are known without.
+	Hosts []HostPattern `json:"hosts,omitempty"`
+	Duty  warning.Duty  `json:"duty,omitzero"`
+	Zone  string        `json:"zone,omitempty"` // in which night is night; default Europe/Berlin
+	// Rules are further Sigma rules: directories, zip files or files.
+	Rules []string `json:"rules,omitempty"`
+}
+
+// HostPattern places hosts.
+type HostPattern struct {
+	Pattern     string                  `json:"pattern"`
+	Environment catalogue.EnvironmentID `json:"environment"`
+}
+
+type hostRule = HostPattern
+
+const warningFile = "warning.json"
+
+// loadWarning reads the file if there is one.
+func (r *Room) loadWarning() (WarningConfig, error) {
+	c := WarningConfig{Duty: warning.Duty{Owner: defaultOwner}, Zone: "Europe/Berlin"}
+	name := filepath.Join(r.opt.Data, warningFile)
+	b, err := os.ReadFile(name)
+	if errors.Is(err, os.ErrNotExist) {
+		return c, nil
+	}
+	if err != nil {
+		return c, fmt.Errorf("reading the settings of the early warning: %w", err)
+	}
+	dec := json.NewDecoder(bytes.NewReader(b))
+	dec.DisallowUnknownFields() // a typing mistake must not leave a source out
+	if err := dec.Decode(&c); err != nil {
+		return c, fmt.Errorf("reading %s: %w", name, err)
+	}
+	for _, h := range c.Hosts {
+		if _, err := path.Match(h.Pattern, ""); err != nil {
+			return c, fmt.Errorf("reading %s: pattern %q: %w", name, h.Pattern, err)
+		}
+		if !slices.ContainsFunc(r.Catalogue.Environments, func(e catalogue.Environment) bool { return e.ID == h.Environment }) {
+			return c, fmt.Errorf("reading %s: environment %q of pattern %q is not in the catalogue", name, h.Environment, h.Pattern)
+		}
+	}
+	return c, nil
+}
+
+// startWarning compiles the rules and opens the sources.
+func (r *Room) startWarning() error {
+	c, err := r.loadWarning()
+	if err != nil {
+		return err
+	}
+	zone, err := time.LoadLocation(c.Zone)
+	if err != nil {
+		return fmt.Errorf("reading %s: zone: %w", warningFile, err)
+	}
+	more := warning.RuleFiles{Licenses: warning.Licenses{}}
+	for _, name := range c.Rules {
+		if err := more.Add(name); err != nil {
+			return err
+		}
+	}
+	rules, err := warning.CompileRules(more, nil)
+	if err != nil {
+		return err
+	}
+	r.duty, r.hosts = c.Duty, c.Hosts
+	r.Warning = warning.NewIntake(warning.IntakeOptions{
+		Rules: rules, Zone: zone, Duty: c.Duty, Place: r.environmentOf, Now: r.Now, Log: r.opt.Log,
+	})
+	return nil
+}
+
+// environmentOf finds the environment of a host: by warning.json, else by its
+// name "env-<ik>-<site>", as the catalogue's export names hosts. What follows
+// the first dot is the domain.
+func (r *Room) environmentOf(host string) catalogue.EnvironmentID {
+	host = strings.ToLower(host)
+	name, _, _ := strings.Cut(host, ".")
+	for _, h := range r.hosts {
+		for _, n := range [...]string{host, name} {
+			if ok, err := path.Match(strings.ToLower(h.Pattern), n); ok && err == nil {
+				return h.Environment
+			}
+		}
+	}
+	for _, e := range r.Catalogue.Environments {
+		if name == "env-"+string(e.Kasse)+"-"+string(e.Site) {
+			return e.ID
+		}
+	}
+	return ""
+}
+
+// Follow reads what log files gained, and all other sources.
+func (r *Room) Follow(ctx context.Context, _ time.Time, files ...string) ([]warning.Signal, error) {
+	for _, f := range files {
+		if err := r.Warning.Follow(f); err != nil {
+			return nil, err
+		}
+	}
+	var all []warning.Signal
+	for more := true; more; {
+		raised, again, err := r.watchStep(ctx)
+		if err != nil {
+			return all, err
+		}
+		all, more = append(all, raised...), again
+	}
+	return all, nil
+}
+
+// RunWarning follows log files and all other sources until ctx ends. What fails
+// is logged and tried again: the early warning does not end with one bad source.
+func (r *Room) RunWarning(ctx context.Context, files ...string) error {
+	for _, f := range files {
+		if err := r.Warning.Follow(f); err != nil {
+			return err
+		}
+	}
+	for {
+		_, more, err := r.watchStep(ctx)
+		pause := time.Second
+		switch {
+		case ctx.Err() != nil, errors.Is(err, db.ErrClosed):
+			return nil //nolint:nilerr // the room closes: what is under way is read again at the next start
+		case err != nil:
+			r.opt.Log.Error("early warning", slog.Any("error", err))
+			pause = 5 * time.Second
+		case more:
+			pause = 0
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(pause):
+		}
+	}
+}
+
+// watchStep lets the early warning read. Environments that new signals point at
+// are named in the same transaction: from then on cuts of them cannot be undone.
+func (r *Room) watchStep(ctx context.Context) (raised []warning.Signal, more bool, err error) {
+	var res operation.Result
+	raised, more, err = r.Warning.Step(ctx, r.Store, func(ctx context.Context, tx *db.Tx, raised []warning.Signal) (err error) {
+		if cmd := named(r.Now(), raised); cmd != nil {
+			res, err = r.Operation.DoTx(ctx, tx, cmd)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, false, err
+	}
+	return raised, more, r.Operation.Done(ctx, res)
+}
+
+// named is the note that new signals point at environments, or nil.
+func named(now time.Time, raised []warning.Signal) operation.Command {
+	cmd := &operation.NameSubjects{}
+	for _, s := range raised {
+		if s.Environment != "" && s.Last.Equal(s.First) && !slices.Contains(cmd.Subjects, string(s.Environment)) {
+			cmd.Subjects = append(cmd.Subjects, string(s.Environment))
+			cmd.Source, cmd.Reason = "signal "+s.ID, s.Title
+		}
+	}
+	if len(cmd.Subjects) == 0 {
+		return nil
+	}
+	cmd.Sign(now, access.Person{ID: ledger.System})
+	return cmd
+}
