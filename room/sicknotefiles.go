@@ -100,34 +100,55 @@ func probeMailboxes(ctx context.Context, r *Room, a probeArgs) ([]sicknote.Probe
 type paperArgs struct {
 	Kasse   catalogue.KasseID `json:"kasse"`
 	Scanned []byte            `json:"scanned,omitempty"` // what a scanner sent
+	Image   []byte            `json:"image,omitempty"`   // a photograph or scan of it, PNG or JPEG
 	Typed   *sicknote.Paper   `json:"typed,omitempty"`   // what a person typed
 	Reason  string            `json:"reason,omitempty"`
 }
 
-// takePaper accepts a certificate on paper, scanned or typed in.
-func takePaper(ctx context.Context, r *Room, as access.Person, a paperArgs) (sicknote.Mail, error) {
+// takePaper accepts certificates on paper: scanned, photographed or typed in.
+// An image may show several.
+func takePaper(ctx context.Context, r *Room, as access.Person, a paperArgs) ([]sicknote.Mail, error) {
 	if r.Intake == nil {
-		return sicknote.Mail{}, errNoIntake
+		return nil, errNoIntake
 	}
 	if err := r.mayHandle(as, a.Kasse); err != nil {
-		return sicknote.Mail{}, err
+		return nil, err
 	}
-	act := sicknote.Act{At: r.Now(), Actor: as.ID, Reason: a.Reason}
+	papers, media, err := a.papers()
+	if err != nil {
+		return nil, err
+	}
+	out := []sicknote.Mail{}
+	for _, p := range papers {
+		m, err := r.Intake.TakePaper(ctx, a.Kasse, p.Paper, p.Text, media, sicknote.Act{At: r.Now(), Actor: as.ID, Reason: a.Reason})
+		if err != nil {
+			return out, err
+		}
+		out = append(out, m)
+	}
+	return out, nil
+}
+
+// papers reads what one act brings, and says of which media type it is kept.
+func (a *paperArgs) papers() (papers []sicknote.Scanned, media string, err error) {
+	given := 0
+	for _, there := range []bool{a.Typed != nil, len(a.Scanned) > 0, len(a.Image) > 0} {
+		if there {
+			given++
+		}
+	}
 	switch {
-	case (a.Typed == nil) == (len(a.Scanned) == 0):
-		return sicknote.Mail{}, errors.New("a certificate on paper is either scanned or typed in")
+	case given != 1:
+		return nil, "", errors.New("a certificate on paper is either scanned, photographed or typed in")
 	case a.Typed != nil:
 		body, err := sicknote.TypePaper(*a.Typed)
-		if err != nil {
-			return sicknote.Mail{}, err
-		}
-		return r.Intake.TakePaper(ctx, a.Kasse, *a.Typed, body, sicknote.MediaTyped, act)
+		return []sicknote.Scanned{{Paper: *a.Typed, Text: body}}, sicknote.MediaTyped, err
+	case len(a.Image) > 0:
+		papers, err = sicknote.ReadPaperImage(a.Image)
+		return papers, sicknote.MediaScanned, err
 	}
 	p, err := sicknote.ParsePaper(a.Scanned)
-	if err != nil {
-		return sicknote.Mail{}, err
-	}
-	return r.Intake.TakePaper(ctx, a.Kasse, p, a.Scanned, sicknote.MediaScanned, act)
+	return []sicknote.Scanned{{Paper: p, Text: a.Scanned}}, sicknote.MediaScanned, err
 }
 
 type eraseArgs struct {

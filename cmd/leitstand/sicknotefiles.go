@@ -18,7 +18,7 @@ type sicknoteFileCmds struct {
 	Import  sicknoteImportCmd  `cmd:"" help:"Take mail files (.eml, mbox, Maildir, folders of these) as if they had been fetched. Files taken before are known again."`
 	Export  sicknoteExportCmd  `cmd:"" help:"Write a Kasse's documents into a new folder, with index.csv and SHA256SUMS. On record; no handover, for there is no receipt."`
 	Probe   sicknoteProbeCmd   `cmd:"" help:"Try mailboxes: log in, list, read up to three mails. Nothing is deleted. Exit 1 when one cannot be used."`
-	Paper   sicknotePaperCmd   `cmd:"" help:"Take a certificate on paper: text of a scanner, or typed in."`
+	Paper   sicknotePaperCmd   `cmd:"" help:"Take a certificate on paper: text of a scanner, photograph or scan, or typed in."`
 	Erase   sicknoteEraseCmd   `cmd:"" help:"Delete what the regular system has and both sides reconciled; prints the proof."`
 	Kept    sicknoteKeptCmd    `cmd:"" help:"What Kassen still keep, and how much of it may be erased."`
 	Answers sicknoteAnswersCmd `cmd:"" help:"Error messages to practices, whatever has become of them."`
@@ -109,35 +109,49 @@ type sicknotePaperCmd struct {
 	asFlag
 	Kasse  string `arg:"" help:"IK."`
 	Scan   string `help:"Text of the barcode as a scanner sends it: 28 fields, separated by tabs (- for standard input)." placeholder:"FILE" xor:"paper" required:""`
+	Image  string `help:"Photograph or scan of the certificate (PNG, JPEG; - for standard input): its PDF417 barcodes are read." placeholder:"FILE" xor:"paper" required:""`
 	Typed  string `help:"What was typed in, as JSON (- for standard input), with the fields of docs/sicknote.md." placeholder:"FILE" xor:"paper" required:""`
 	Reason string `help:"Where it came from." default:"Posteingang"`
 }
 
-// maxPaper is more than any certificate has.
-const maxPaper = 64 << 10
+// How much of a certificate is read: its text, or a photograph, which must fit
+// into an act (16 MiB with its encoding).
+const (
+	maxPaper      = 64 << 10
+	maxPaperImage = 11 << 20
+)
 
 // Run takes a certificate.
 func (c *sicknotePaperCmd) Run(a *app) error {
 	args := map[string]any{"kasse": c.Kasse, "reason": c.Reason}
-	content, err := a.content(c.Scan+c.Typed, maxPaper)
+	most := int64(maxPaper)
+	if c.Image != "" {
+		most = maxPaperImage
+	}
+	content, err := a.content(c.Scan+c.Typed+c.Image, most)
 	if err != nil {
 		return err
 	}
-	args["scanned"] = content
-	if c.Typed != "" {
+	switch {
+	case c.Image != "":
+		args["image"] = content
+	case c.Typed != "":
 		var p sicknote.Paper
 		if err := decodeStrict(content, &p); err != nil {
 			return fmt.Errorf("reading %q: %w", c.Typed, err)
 		}
-		delete(args, "scanned")
 		args["typed"] = p
+	default:
+		args["scanned"] = content
 	}
 	return c.act(a, c.As, "sicknote.paper", args, func(raw json.RawMessage) error {
-		var m sicknote.Mail
-		if err := json.Unmarshal(raw, &m); err != nil {
+		var taken []sicknote.Mail
+		if err := json.Unmarshal(raw, &taken); err != nil {
 			return err
 		}
-		fmt.Fprintf(a.stdout, "%s: %s %s\n", m.Label, m.Class, m.Of)
+		for _, m := range taken {
+			fmt.Fprintf(a.stdout, "%s: %s %s\n", m.Label, m.Class, m.Of)
+		}
 		return nil
 	})
 }

@@ -3,7 +3,11 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
+	"image"
+	"image/jpeg"
+	"image/png"
 	"net"
 	"os"
 	"path/filepath"
@@ -124,4 +128,29 @@ func servePOP(c net.Conn, mails []string) {
 			say("-ERR no")
 		}
 	}
+}
+
+// photograph (photograph FILE) writes an image of a certificate's barcode, four
+// pixels a module, as a scanner would.
+func photograph(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: photograph FILE")
+	}
+	f, err := os.Open("../../pure/barcode/testdata/form-level5.png")
+	ts.Check(err)
+	one, err := png.Decode(f)
+	ts.Check(errors.Join(err, f.Close()))
+	const scale, margin = 4, 50
+	g := image.NewGray(image.Rect(0, 0, one.Bounds().Dx()*scale+2*margin, one.Bounds().Dy()*scale+2*margin))
+	for i := range g.Pix {
+		g.Pix[i] = 255
+		x, y := i%g.Stride-margin, i/g.Stride-margin
+		if x >= 0 && y >= 0 && image.Pt(x/scale, y/scale).In(one.Bounds()) {
+			r, _, _, _ := one.At(x/scale, y/scale).RGBA()
+			g.Pix[i] = byte(r >> 8)
+		}
+	}
+	out, err := os.Create(ts.MkAbs(args[0]))
+	ts.Check(err)
+	ts.Check(errors.Join(jpeg.Encode(out, g, nil), out.Close()))
 }

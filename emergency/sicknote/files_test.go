@@ -1,10 +1,14 @@
 package sicknote_test
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/csv"
 	"encoding/hex"
 	"errors"
+	"image"
+	"image/jpeg"
+	"image/png"
 	"os"
 	"path/filepath"
 	"strings"
@@ -166,6 +170,38 @@ func TestPaperIsReadFromTheScanner(t *testing.T) {
 	}
 }
 
+func TestPaperIsReadFromAPhotograph(t *testing.T) {
+	photo := func(name string) []byte {
+		f, err := os.Open(filepath.Join("../../pure/barcode/testdata", name+".png"))
+		must(t, err)
+		one, err := png.Decode(f)
+		must(t, errors.Join(err, f.Close()))
+		const scale, margin = 4, 50
+		g := image.NewGray(image.Rect(0, 0, one.Bounds().Dx()*scale+2*margin, one.Bounds().Dy()*scale+2*margin))
+		for i := range g.Pix {
+			at := image.Pt((i%g.Stride-margin)/scale, (i/g.Stride-margin)/scale)
+			g.Pix[i] = 255
+			if i%g.Stride >= margin && i/g.Stride >= margin && at.In(one.Bounds()) {
+				r, _, _, _ := one.At(at.X, at.Y).RGBA()
+				g.Pix[i] = byte(r >> 8)
+			}
+		}
+		var out bytes.Buffer
+		must(t, jpeg.Encode(&out, g, nil))
+		return out.Bytes()
+	}
+	got, err := sicknote.ReadPaperImage(photo("latin9-level4"))
+	must(t, err)
+	want, err := sicknote.ParsePaper([]byte(barcode(map[int]string{28: "Überlastung, Straße, 10 €"})))
+	must(t, err)
+	if len(got) != 1 || !cmp.Equal(got[0].Paper, want) {
+		t.Errorf("%+v", got)
+	}
+	if _, err := sicknote.ReadPaperImage(photo("second-level3")); !errors.Is(err, sicknote.ErrPaper) {
+		t.Errorf("another barcode: %v", err)
+	}
+}
+
 func TestPaperIsTakenOnceAndAnswersEmployers(t *testing.T) {
 	ctx := t.Context()
 	r := newRoom(t, db.InDir(t.TempDir()))
@@ -179,6 +215,11 @@ func TestPaperIsTakenOnceAndAnswersEmployers(t *testing.T) {
 	}
 	if m, err = r.intake.TakePaper(ctx, kasse, p, []byte(barcode(nil)), "text/tab-separated-values", act); err != nil || m.Class != sicknote.ClassDuplicate {
 		t.Errorf("the same paper again: %+v %v", m, err)
+	}
+	typed, err := sicknote.TypePaper(p)
+	must(t, err)
+	if m, err = r.intake.TakePaper(ctx, kasse, p, typed, sicknote.MediaTyped, act); err != nil || m.Class != sicknote.ClassDuplicate {
+		t.Errorf("the same paper, typed in: %+v %v", m, err)
 	}
 	a, err := r.intake.Answer(ctx, sicknote.Request{ID: "r", Employer: "1", Kasse: kasse, Insured: "A123456789", From: "2026-11-20"}, t0)
 	if err != nil || a.Code != sicknote.CodeUnfit {

@@ -261,7 +261,11 @@ func (in *Intake) TakePaper(ctx context.Context, k catalogue.KasseID, p Paper, b
 	if err != nil {
 		return Mail{}, err
 	}
-	sum := sha256.Sum256(body)
+	same, err := TypePaper(p) // scanned, photographed or typed in: what it says tells whether it is the same
+	if err != nil {
+		return Mail{}, err
+	}
+	sum := sha256.Sum256(same)
 	sealed, err := j.Seal(emergency.Draft{
 		Key: "paper\x00" + newUUID(), Kind: emergency.KindPaper, Source: sourcePaper, Received: act.At, Media: media, Body: body, Unread: true,
 	})
