@@ -21,6 +21,7 @@ type Config struct {
 	Index      IndexSecret
 	Migrations []db.Migrations // of the emergency services that keep rows in the same stores
 	Keepers    []ledger.Keeper // of those rows
+	Guard      db.Hook         // asked before every commit to a journal; nil: nobody is asked
 }
 
 // Journals opens the journal of each Kasse when it is first needed.
@@ -90,6 +91,9 @@ func (js *Journals) openStore(ctx context.Context, k catalogue.KasseID) (*Journa
 	}
 	if err := ledger.Attach(store, js.config.Key); err != nil {
 		return nil, errors.Join(err, store.Close())
+	}
+	if js.config.Guard != nil {
+		store.BeforeCommit(js.config.Guard)
 	}
 	return &Journal{journals: js, kasse: k, store: store, key: js.config.Key.Public}, nil
 }

@@ -82,6 +82,9 @@ func (r *Room) Do(ctx context.Context, a Act) (any, error) {
 	if refused, ok := errors.AsType[*operation.Refused](err); ok {
 		return nil, &Failure{Rule: int(refused.Rule), Text: refused.Text}
 	}
+	if errors.Is(err, ErrFenced) {
+		return nil, &Failure{Rule: int(operation.RuleOneWriter), Text: err.Error(), err: err}
+	}
 	for _, consent := range []error{access.ErrSamePerson, access.ErrUnknownPerson, access.ErrChanged, access.ErrExpired, access.ErrDecided} {
 		if errors.Is(err, consent) {
 			return nil, &Failure{Rule: int(operation.RuleTwoPeople), Text: err.Error(), err: err}

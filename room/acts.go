@@ -20,6 +20,7 @@ import (
 func handlers() map[string]handler {
 	all := roomActs()
 	maps.Copy(all, sickNoteFileActs())
+	maps.Copy(all, keepingActs())
 	return all
 }
 
@@ -126,7 +127,6 @@ func roomActs() map[string]handler {
 
 		"link.new": reading(newLink),
 
-		"backup": doing(backup),
 		"doctor": reading(doctor),
 	}
 }

@@ -13,12 +13,13 @@ import (
 	"slices"
 	"time"
 
+	"filippo.io/age"
+
 	"leitstand/access"
 	"leitstand/base/db"
 	"leitstand/base/ledger"
 	"leitstand/catalogue"
 	"leitstand/containment"
-	"leitstand/operation"
 )
 
 // manifestFile is written last: without it a directory is no backup.
@@ -53,20 +54,40 @@ var keyFiles = []string{settingsFile, "ledger.key", "ledger.pub", "index.key", m
 
 // backup copies the room while it runs: first the journals, the room's store
 // last, so that what the room believes of a journal is never newer than the copy
-// of the journal; opening the copy repeats open steps.
+// of the journal; opening the copy repeats open steps. Where recipients are set,
+// every file is closed by age to those of its Kasse, or of the room.
 func backup(ctx context.Context, r *Room, as access.Person, a backupArgs) (Manifest, error) {
-	if !as.Has(access.CrisisLead) && !as.Has(access.Operator) {
-		return Manifest{}, &Failure{Rule: int(operation.RuleTwoPeople), Text: "Sicherungen macht der Betrieb oder die Leitung des Stabs."}
+	if err := mayKeep(as); err != nil {
+		return Manifest{}, err
 	}
 	if err := newDir(a.To); err != nil {
 		return Manifest{}, err
 	}
+	m, err := r.copyRoom(ctx, a)
+	if err != nil {
+		return m, err
+	}
+	return m, r.Store.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
+		_, err := ledger.Append(ctx, tx, ledger.Entry{
+			At: r.Now(), Actor: as.ID, Kind: "backup.made", Subject: "backup",
+			Data: map[string]any{"files": len(m.Files), "kasse": a.Kasse, "sealed": m.sealed()},
+		})
+		return err
+	})
+}
+
+// copyRoom writes a backup into an empty directory.
+func (r *Room) copyRoom(ctx context.Context, a backupArgs) (Manifest, error) {
 	m := Manifest{Room: r.Settings.Name, Made: r.Now(), Kasse: a.Kasse, Public: r.Public()}
-	if err := r.copyStores(ctx, &m, a); err != nil {
+	to, err := recipients(ctx, r, none{})
+	if err != nil {
+		return m, err
+	}
+	if err := r.copyStores(ctx, &m, a, to); err != nil {
 		return m, err
 	}
 	if a.Kasse == "" {
-		if err := r.copyKeys(&m, a.To); err != nil {
+		if err := r.copyKeys(&m, a.To, to); err != nil {
 			return m, err
 		}
 	}
@@ -74,15 +95,23 @@ func backup(ctx context.Context, r *Room, as access.Person, a backupArgs) (Manif
 	if err != nil {
 		return m, fmt.Errorf("writing the backup: %w", err)
 	}
-	if err := writeSynced(filepath.Join(a.To, manifestFile), append(b, '\n')); err != nil {
+	if _, err := writeDurable(filepath.Join(a.To, manifestFile), append(b, '\n'), nil); err != nil {
 		return m, fmt.Errorf("finishing the backup: %w", err)
 	}
-	return m, r.Store.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
-		_, err := ledger.Append(ctx, tx, ledger.Entry{
-			At: r.Now(), Actor: as.ID, Kind: "backup.made", Subject: "backup", Data: map[string]any{"files": len(m.Files), "kasse": a.Kasse},
-		})
-		return err
-	})
+	return m, nil
+}
+
+func (m Manifest) sealed() bool {
+	return slices.ContainsFunc(m.Files, func(f BackupFile) bool { return f.Name != plainName(f.Name) })
+}
+
+// find gives the file of a backup by its name without the mark of sealed files.
+func (m Manifest) find(name string) (BackupFile, bool) {
+	i := slices.IndexFunc(m.Files, func(f BackupFile) bool { return plainName(f.Name) == name })
+	if i < 0 {
+		return BackupFile{}, false
+	}
+	return m.Files[i], true
 }
 
 func newDir(dir string) error {
@@ -98,7 +127,7 @@ func newDir(dir string) error {
 	return nil
 }
 
-func (r *Room) copyStores(ctx context.Context, m *Manifest, a backupArgs) error {
+func (r *Room) copyStores(ctx context.Context, m *Manifest, a backupArgs, to Recipients) error {
 	kassen, err := r.Journals.List(ctx)
 	if err != nil {
 		return err
@@ -114,29 +143,43 @@ func (r *Room) copyStores(ctx context.Context, m *Manifest, a backupArgs) error 
 		if err != nil {
 			return err
 		}
-		if err := m.add(a.To, j.Store().Name()+".db", func(file string) error { return j.Store().CopyTo(ctx, file) }); err != nil {
+		if err := r.copyStore(ctx, m, a.To, j.Store(), k, to); err != nil {
 			return err
-		}
-		if h, ok, err := j.Head(ctx); err != nil {
-			return err
-		} else if ok {
-			m.Heads = append(m.Heads, SignedHead{Ledger: j.Store().Name(), Size: h.Size, Root: h.Root.String(), Note: h.Note})
 		}
 	}
 	if a.Kasse != "" {
 		return nil
 	}
-	if err := m.add(a.To, "room.db", func(file string) error { return r.Store.CopyTo(ctx, file) }); err != nil {
-		return err
-	}
-	h, ok, err := ledger.Newest(ctx, r.Store, r.Public())
-	if ok {
-		m.Heads = append(m.Heads, SignedHead{Ledger: "room", Size: h.Size, Root: h.Root.String(), Note: h.Note})
-	}
-	return err
+	return r.copyStore(ctx, m, a.To, r.Store, "", to)
 }
 
-func (r *Room) copyKeys(m *Manifest, to string) error {
+// copyStore writes one store as a SQLite file. The head is taken first: it must
+// not say more than the copy holds.
+func (r *Room) copyStore(ctx context.Context, m *Manifest, dir string, d *db.DB, k catalogue.KasseID, to Recipients) error {
+	keys, err := to.of(k)
+	if err != nil {
+		return err
+	}
+	h, ok, err := ledger.Newest(ctx, d, r.Public())
+	if err != nil {
+		return err
+	}
+	if ok {
+		m.Heads = append(m.Heads, SignedHead{Ledger: d.Name(), Size: h.Size, Root: h.Root.String(), Note: h.Note})
+	}
+	return m.add(dir, d.Name()+".db", keys, func(w io.Writer) error {
+		return d.Pages(ctx, func(int, int64) error { return nil }, func(_ int64, page []byte) error {
+			_, err := w.Write(page)
+			return err
+		})
+	})
+}
+
+func (r *Room) copyKeys(m *Manifest, dir string, to Recipients) error {
+	keys, err := to.of("")
+	if err != nil {
+		return err
+	}
 	for _, name := range keyFiles {
 		content, err := os.ReadFile(filepath.Join(r.opt.Data, name))
 		if errors.Is(err, os.ErrNotExist) {
@@ -145,22 +188,33 @@ func (r *Room) copyKeys(m *Manifest, to string) error {
 		if err != nil {
 			return fmt.Errorf("backing up %s: %w", name, err)
 		}
-		if err := m.add(to, name, func(file string) error { return writeSynced(file, content) }); err != nil {
+		if err := m.add(dir, name, keys, func(w io.Writer) error {
+			_, err := w.Write(content)
+			return err
+		}); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (m *Manifest) add(dir, name string, write func(file string) error) error {
-	file := filepath.Join(dir, name)
-	if err := write(file); err != nil {
-		return err
+func (m *Manifest) add(dir, name string, to []age.Recipient, write func(w io.Writer) error) error {
+	if len(to) > 0 {
+		name += sealedSuffix
 	}
-	f, err := hashFile(file)
-	f.Name = name
+	d, err := createDurable(filepath.Join(dir, name), to)
+	if err != nil {
+		return fmt.Errorf("backing up %s: %w", name, err)
+	}
+	if err := write(d); err != nil {
+		return errors.Join(fmt.Errorf("backing up %s: %w", name, err), d.abort())
+	}
+	f, err := d.finish()
+	if err != nil {
+		return fmt.Errorf("backing up %s: %w", name, err)
+	}
 	m.Files = append(m.Files, f)
-	return err
+	return nil
 }
 
 func hashFile(file string) (BackupFile, error) {
@@ -175,15 +229,6 @@ func hashFile(file string) (BackupFile, error) {
 		return BackupFile{}, fmt.Errorf("reading %q: %w", file, err)
 	}
 	return BackupFile{Size: n, SHA256: hex.EncodeToString(h.Sum(nil))}, nil
-}
-
-func writeSynced(file string, content []byte) error {
-	f, err := os.OpenFile(file, os.O_CREATE|os.O_WRONLY|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(content)
-	return errors.Join(err, f.Sync(), f.Close())
 }
 
 // ErrBackup says that a backup is not whole.
@@ -209,82 +254,4 @@ func ReadBackup(dir string) (Manifest, error) {
 		}
 	}
 	return m, nil
-}
-
-// Restore puts a whole backup into a new data directory, opens the room there and
-// verifies every ledger against the heads in the backup. It changes nothing that
-// exists.
-func Restore(ctx context.Context, from string, opt Options) (Manifest, []Verified, error) {
-	m, err := ReadBackup(from)
-	if err != nil {
-		return m, nil, err
-	}
-	if m.Kasse != "" {
-		return m, nil, fmt.Errorf("this backup holds Kasse %s alone: it is put into an existing room with --kasse", m.Kasse)
-	}
-	if err := newDir(opt.Data); err != nil {
-		return m, nil, err
-	}
-	for _, f := range m.Files {
-		if err := copyFile(filepath.Join(from, f.Name), filepath.Join(opt.Data, f.Name)); err != nil {
-			return m, nil, fmt.Errorf("restoring %q: %w", f.Name, err)
-		}
-	}
-	reports, err := verifyRestored(ctx, opt, m)
-	return m, reports, err
-}
-
-// RestoreKasse puts one Kasse's journal from a backup into a room that nobody
-// serves. The journal that is there is kept beside it under another name.
-func RestoreKasse(ctx context.Context, from string, k catalogue.KasseID, opt Options) (Manifest, []Verified, error) {
-	m, err := ReadBackup(from)
-	if err != nil {
-		return m, nil, err
-	}
-	name := "kasse_" + string(k) + ".db"
-	if !slices.ContainsFunc(m.Files, func(f BackupFile) bool { return f.Name == name }) {
-		return m, nil, fmt.Errorf("the backup does not hold Kasse %s", k)
-	}
-	if _, err := readSettings(opt.Data); err != nil {
-		return m, nil, err
-	}
-	old := filepath.Join(opt.Data, name)
-	for _, suffix := range []string{"", "-wal", "-shm"} {
-		if err := os.Rename(old+suffix, old+suffix+".replaced-"+m.Made.Format("20060102150405")); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return m, nil, fmt.Errorf("putting the present journal of Kasse %s aside: %w", k, err)
-		}
-	}
-	if err := copyFile(filepath.Join(from, name), old); err != nil {
-		return m, nil, fmt.Errorf("restoring Kasse %s: %w", k, err)
-	}
-	reports, err := verifyRestored(ctx, opt, m)
-	return m, reports, err
-}
-
-func copyFile(from, to string) error {
-	content, err := os.Open(from)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = content.Close() }() // only read
-	f, err := os.OpenFile(to, os.O_CREATE|os.O_WRONLY|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(f, content)
-	return errors.Join(err, f.Sync(), f.Close())
-}
-
-// verifyRestored opens the room and checks everything.
-func verifyRestored(ctx context.Context, opt Options, m Manifest) (out []Verified, err error) {
-	r, err := Open(ctx, opt)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, r.Close()) }()
-	var heads []string
-	for _, h := range m.Heads {
-		heads = append(heads, h.Note)
-	}
-	return verifyLedger(ctx, r, verifyArgs{Heads: heads, State: true})
 }

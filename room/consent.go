@@ -104,6 +104,9 @@ func approve(ctx context.Context, r *Room, as access.Person, a idArgs) (Outcome,
 	case askSwitchback:
 		return r.approveSwitchback(ctx, c, as)
 	}
+	if keep, ok := keepingDecisions()[c.Kind]; ok {
+		return keep(ctx, r, c, first, as)
+	}
 	cmd, err := operation.Decode(c.Kind, c.Payload)
 	if err != nil {
 		return Outcome{}, err

@@ -62,7 +62,7 @@ func grade(bad, warn bool) Health {
 func doctor(ctx context.Context, r *Room, _ none) (Checkup, error) {
 	c := Checkup{At: r.Now()}
 	for _, look := range []func(context.Context, *Checkup) error{
-		r.lookDisk, r.lookFiles, r.lookClock, r.lookPeople, r.lookRules, r.lookSignals, r.lookBackup, r.lookKeys, r.lookMail,
+		r.lookDisk, r.lookFiles, r.lookClock, r.lookPeople, r.lookRules, r.lookSignals, r.lookBackup, r.lookRestoreTest, r.lookCopy, r.lookKeys, r.lookMail,
 	} {
 		if err := look(ctx, &c); err != nil {
 			return c, err

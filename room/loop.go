@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"path/filepath"
 	"time"
 
 	"leitstand/access"
@@ -16,7 +17,7 @@ import (
 // and settles. It decides nothing and reconnects nothing. It returns when to
 // call it again. One failing part does not keep the others from their work.
 func (r *Room) Due(ctx context.Context, now time.Time) (next time.Time, err error) {
-	errs := []error{r.tick(ctx, now)}
+	errs := []error{r.obeyFence(filepath.Join(r.opt.Data, fenceFile)), r.tick(ctx, now)}
 	if err := r.Operation.Settle(ctx, now); err != nil {
 		errs = append(errs, err)
 	}

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"filippo.io/age"
+
 	"leitstand/access"
 	"leitstand/base/db"
 	"leitstand/base/ledger"
@@ -34,9 +36,12 @@ type Options struct {
 	Clock      func() time.Time // nil: the real clock
 	Log        *slog.Logger     // nil: silent
 
-	Connections *Connections // nil: from connections.json, if there is one
-	Doors       *DoorsConfig // nil: from gateway.json, if there is one
-	Limits      Limits       // when the room warns; zero values take the defaults
+	Connections *Connections   // nil: from connections.json, if there is one
+	Doors       *DoorsConfig   // nil: from gateway.json, if there is one
+	Limits      Limits         // when the room warns; zero values take the defaults
+	Identities  []age.Identity // open what a backup sealed, when restoring
+	CopyTo      string         // second place, which is copied to all the time and asked who may write; "" for none
+	Alone       *Alone         // begin although the second place cannot be asked
 }
 
 // Room is an open room. It belongs to one process: the data directory is locked.
@@ -60,6 +65,9 @@ type Room struct {
 	delegates []access.Person
 	duty      warning.Duty
 	hosts     []hostRule
+
+	fence  fence
+	copier *copier // nil without a second place
 }
 
 // Settings of a room lie in room.json and are written once, by Init.
@@ -86,7 +94,7 @@ func migrations() []db.Migrations {
 	return []db.Migrations{
 		ledger.Schema, catalogue.Schema, access.Schema, warning.Schema, incident.Schema,
 		forensics.Schema, operation.Schema, containment.Schema, notice.Schema,
-		recovery.ReturnSchema,
+		recovery.ReturnSchema, Schema,
 	}
 }
 
@@ -95,7 +103,7 @@ func (r *Room) Keepers() []ledger.Keeper {
 	var out []ledger.Keeper
 	for _, k := range [][]ledger.Keeper{
 		access.Keepers(), warning.Keepers(), incident.Keepers(), forensics.Keepers(),
-		operation.Keepers(), containment.Keepers(), notice.Keepers(), recovery.ReturnKeepers(),
+		operation.Keepers(), containment.Keepers(), notice.Keepers(), recovery.ReturnKeepers(), keepers(),
 	} {
 		out = append(out, k...)
 	}
@@ -137,7 +145,11 @@ func Open(ctx context.Context, opt Options) (_ *Room, err error) {
 	if err := ledger.Attach(r.Store, r.key); err != nil {
 		return nil, err
 	}
+	r.Store.BeforeCommit(r.fence.hook)
 	if err := r.openJournals(place); err != nil {
+		return nil, err
+	}
+	if err := r.openFence(ctx); err != nil {
 		return nil, err
 	}
 	return r, r.start(ctx)
@@ -168,7 +180,7 @@ func (r *Room) openJournals(place db.Place) error {
 		return err
 	}
 	r.Journals = emergency.NewJournals(emergency.Config{
-		Place: place, Key: r.key, Index: index,
+		Place: place, Key: r.key, Index: index, Guard: r.fence.hook,
 		Migrations: []db.Migrations{sicknote.Schema}, Keepers: sicknote.Keepers(),
 	})
 	return nil
@@ -186,7 +198,7 @@ func (r *Room) start(ctx context.Context) error {
 	if err := r.startWarning(); err != nil {
 		return err
 	}
-	if err := r.Operation.Settle(ctx, r.Now()); err != nil && !errors.Is(err, operation.ErrUnsettled) {
+	if err := r.Operation.Settle(ctx, r.Now()); err != nil && !errors.Is(err, operation.ErrUnsettled) && !errors.Is(err, ErrFenced) {
 		return err
 	}
 	for _, v := range operation.CheckInvariants(r.Operation.Current(), r.Now()) {

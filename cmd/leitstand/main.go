@@ -46,11 +46,14 @@ type cli struct {
 	Gateway   gatewayCmd   `cmd:"" help:"The doors in front of services: serve from a file, look, rescue." group:"Acts"`
 	Ledger    ledgerCmd    `cmd:"" help:"Verify, witness and export the record." group:"Acts"`
 
-	Watch   watchCmd   `cmd:"" help:"Match logs against Sigma rules, without a room."`
-	Config  configCmd  `cmd:"" help:"The room's configuration file: check, show, explain." group:"Keeping"`
-	Doctor  doctorCmd  `cmd:"" help:"Look at everything that a room needs in a crisis: a score and a list to work off. Exit 1 when something is bad." group:"Keeping"`
-	Backup  backupCmd  `cmd:"" help:"Copy a room, or one Kasse of it, while it runs." group:"Keeping"`
-	Restore restoreCmd `cmd:"" help:"Put a backup into a new directory, or one Kasse back, and verify it." group:"Keeping"`
+	Watch    watchCmd    `cmd:"" help:"Match logs against Sigma rules, without a room."`
+	Config   configCmd   `cmd:"" help:"The room's configuration file: check, show, explain." group:"Keeping"`
+	Doctor   doctorCmd   `cmd:"" help:"Look at everything that a room needs in a crisis: a score and a list to work off. Exit 1 when something is bad." group:"Keeping"`
+	Backup   backupCmd   `cmd:"" help:"Copy a room, or one Kasse of it, while it runs." group:"Keeping"`
+	Restore  restoreCmd  `cmd:"" help:"Put a backup into a new directory, or one Kasse back, and verify it; --test puts the outcome on record." group:"Keeping"`
+	Copy     copyCmd     `cmd:"" help:"The continuous copy to a second place." group:"Keeping"`
+	Takeover takeoverCmd `cmd:"" help:"Go on with a room on another machine." group:"Keeping"`
+	Keys     keysCmd     `cmd:"" help:"Who can open what." group:"Keeping"`
 
 	Catalogue catalogueCmd `cmd:"" help:"Check, show and preview catalogues of Kassen, services and what they rest on."`
 	Plan      planCmd      `cmd:"" help:"Plan work that competes for people and places."`

@@ -86,6 +86,7 @@ func (c *initCmd) setup(opt room.Options) (room.Setup, error) {
 type serveCmd struct {
 	roomFlags
 	gatewayFlags
+	copyFlags
 	Listen  string   `help:"Address of the control room. Only loopback until there are logins. Default: listen of the configuration, 127.0.0.1:8460." placeholder:"ADDR"`
 	Log     []string `help:"Log file to watch (several times), besides those of the configuration." type:"path" placeholder:"FILE"`
 	Gateway string   `help:"Address of the room's gateway, which stands before what the configuration or DIR/gateway.json names." placeholder:"ADDR"`
@@ -125,6 +126,9 @@ func (c *serveCmd) Run(a *app) error {
 	}
 	opt, err := c.optionsOf(a, conf)
 	if err != nil {
+		return err
+	}
+	if err := c.copyFlags.set(&opt); err != nil {
 		return err
 	}
 	r, err := room.Open(a.ctx, opt)
@@ -167,6 +171,7 @@ func serveRoom(ctx context.Context, r *room.Room, listen string, logs []string, 
 	g.Go(func() error { return r.RunMail(ctx) })
 	g.Go(func() error { return r.RunDrivers(ctx) })
 	g.Go(func() error { return r.RunWarning(ctx, logs...) })
+	g.Go(func() error { return r.RunCopy(ctx) })
 	return g.Wait()
 }
 

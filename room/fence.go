@@ -1,0 +1,211 @@
+package room
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"leitstand/access"
+	"leitstand/base/db"
+	"leitstand/base/ledger"
+)
+
+// fenceFile says, signed with the room's own key, which generation may write. It
+// lies in the second place, and in the data directory of a machine that has seen it.
+const fenceFile = "fence"
+
+// ErrFenced says that this machine may not write.
+var ErrFenced = errors.New("this machine may not write to the room")
+
+// Fence is the statement that a machine has taken over.
+type Fence struct {
+	Room       string    `json:"room"` // public key name
+	Generation int64     `json:"generation"`
+	Node       string    `json:"node"`
+	At         time.Time `json:"at"`
+	Reason     string    `json:"reason"`
+}
+
+func (f Fence) text() string {
+	return fmt.Sprintf("leitstand fence\n%s\n%d\n%s\n%s\n%s\n", f.Room, f.Generation, oneLine(f.Node), f.At.UTC().Format(time.RFC3339), oneLine(f.Reason))
+}
+
+func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
+
+// readFence reads a fence; ok is false when there is none. A fence that this
+// room's key did not sign is an error: somebody else has put it there.
+func readFence(file, public string) (f Fence, ok bool, err error) {
+	b, err := os.ReadFile(file)
+	if errors.Is(err, os.ErrNotExist) {
+		return f, false, nil
+	}
+	if err != nil {
+		return f, false, fmt.Errorf("reading the fence: %w", err)
+	}
+	text, err := ledger.Unsign(string(b), public)
+	if err != nil {
+		return f, false, fmt.Errorf("the fence %q is not of this room: %w", file, err)
+	}
+	lines := strings.Split(text, "\n")
+	if len(lines) != 7 || lines[0] != "leitstand fence" {
+		return f, false, fmt.Errorf("the fence %q has an unknown form", file)
+	}
+	f.Room, f.Node, f.Reason = lines[1], lines[3], lines[5]
+	if f.Generation, err = strconv.ParseInt(lines[2], 10, 64); err == nil {
+		f.At, err = time.Parse(time.RFC3339, lines[4])
+	}
+	if err != nil {
+		return f, false, fmt.Errorf("reading the fence %q: %w", file, err)
+	}
+	return f, true, nil
+}
+
+// fence is asked before every commit of every store of the room.
+type fence struct {
+	why  atomic.Pointer[fenced] // nil: may write
+	mine atomic.Int64           // generation of this room
+}
+
+type fenced struct {
+	text string
+	wait bool // only until the second place can be asked
+}
+
+func (f *fence) hook(context.Context, *db.Tx) error { return f.err() }
+
+func (f *fence) err() error {
+	if why := f.why.Load(); why != nil {
+		return fmt.Errorf("%w: %s", ErrFenced, why.text)
+	}
+	return nil
+}
+
+// Alone is the decision of two people to go on writing although nobody can ask
+// the second place whether another machine has taken over.
+type Alone struct {
+	First, Second string
+	Reason        string
+}
+
+// openFence finds out whether this machine may write, before anything is written.
+func (r *Room) openFence(ctx context.Context) error {
+	g, err := generation(ctx, r.Store)
+	if err != nil {
+		return err
+	}
+	r.fence.mine.Store(g)
+	if err := r.obeyFence(filepath.Join(r.opt.Data, fenceFile)); err != nil {
+		return err
+	}
+	if r.opt.CopyTo == "" {
+		return nil
+	}
+	r.copier = newCopier(r, r.opt.CopyTo)
+	err = r.lookForFence()
+	if err == nil || errors.Is(err, ErrFenced) {
+		return nil
+	}
+	if r.opt.Alone == nil {
+		r.opt.Log.Error("nobody knows whether another machine has taken over", slog.Any("error", err))
+		r.fence.why.Store(&fenced{wait: true, text: fmt.Sprintf("Der zweite Ort %q ist nicht erreichbar; ob ein anderer Rechner übernommen hat, weiß hier niemand. "+
+			"Anschließen, dann geht es von selbst weiter; oder zu zweit entscheiden: leitstand serve --alone-as PERSON --alone-second PERSON --alone-reason … (%v)", r.opt.CopyTo, err)})
+		return nil
+	}
+	return r.goAlone(ctx, *r.opt.Alone, err)
+}
+
+// goAlone puts the decision on record as the first thing that is written.
+func (r *Room) goAlone(ctx context.Context, a Alone, cause error) error {
+	people := make([]access.Person, 0, 2)
+	for _, id := range []string{a.First, a.Second} {
+		p, err := access.Get(ctx, r.Store, id)
+		if err != nil {
+			return err
+		}
+		people = append(people, p)
+	}
+	if a.First == a.Second {
+		return access.ErrSamePerson
+	}
+	if err := mayKeep(people...); err != nil {
+		return err
+	}
+	if strings.TrimSpace(a.Reason) == "" {
+		return errors.New("going on alone needs a reason")
+	}
+	return r.Store.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
+		_, err := ledger.Append(ctx, tx, ledger.Entry{
+			At: r.Now(), Actor: a.First, Kind: "room.resumed_alone", Subject: "room", Reason: a.Reason,
+			Data: map[string]string{"second": a.Second, "node": nodeName(), "cause": cause.Error()},
+		})
+		return err
+	})
+}
+
+// lookForFence asks the second place who may write. While it could not be asked
+// at the start, the first answer lets the room go on.
+func (r *Room) lookForFence() error {
+	if err := checkPlace(r.opt.CopyTo, r.Public()); err != nil {
+		return err
+	}
+	if err := r.obeyFence(filepath.Join(r.opt.CopyTo, fenceFile)); err != nil {
+		return err
+	}
+	if why := r.fence.why.Load(); why != nil && why.wait {
+		r.fence.why.CompareAndSwap(why, nil)
+	}
+	return r.fence.err()
+}
+
+// obeyFence stops all writing when a fence names a newer generation, and keeps it
+// beside the room, so that it holds after a restart without the second place too.
+func (r *Room) obeyFence(file string) error {
+	f, ok, err := readFence(file, r.Public())
+	if err != nil || !ok || f.Generation <= r.fence.mine.Load() {
+		return err
+	}
+	if why := r.fence.why.Load(); why != nil && !why.wait {
+		return nil // stopped already
+	}
+	text := fmt.Sprintf("Diesen Raum hat %q am %s übernommen (Generation %d, hier %d; Grund: %s). Weiterarbeiten dort. "+
+		"Was hier allein angenommen wurde, zeigt dort: leitstand takeover compare VERZEICHNIS",
+		f.Node, f.At.Format("2006-01-02 15:04 MST"), f.Generation, r.fence.mine.Load(), f.Reason)
+	r.fence.why.Store(&fenced{text: text})
+	r.opt.Log.Error("another machine has taken over: nothing is written here any more",
+		slog.String("node", f.Node), slog.Int64("generation", f.Generation), slog.Time("at", f.At))
+	own := filepath.Join(r.opt.Data, fenceFile)
+	if own == file {
+		return nil
+	}
+	b, err := os.ReadFile(file)
+	if err == nil {
+		_, err = writeDurable(own, b, nil)
+	}
+	if err != nil {
+		return fmt.Errorf("keeping the fence: %w", err)
+	}
+	return nil
+}
+
+// WritingStatus says whether this machine may write, and why not.
+type WritingStatus struct {
+	Node       string `json:"node"`
+	Generation int64  `json:"generation"`
+	Allowed    bool   `json:"allowed"`
+	Why        string `json:"why,omitempty"`
+}
+
+func writingStatus(_ context.Context, r *Room, _ none) (WritingStatus, error) {
+	s := WritingStatus{Node: nodeName(), Generation: r.fence.mine.Load(), Allowed: true}
+	if why := r.fence.why.Load(); why != nil {
+		s.Allowed, s.Why = false, why.text
+	}
+	return s, nil
+}

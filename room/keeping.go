@@ -1,0 +1,29 @@
+package room
+
+import (
+	"context"
+
+	"leitstand/access"
+)
+
+// keepingActs are the acts of keeping a room: copies, machines, keys.
+func keepingActs() map[string]handler {
+	return map[string]handler{
+		"backup":            doing(backup),
+		"backup.test":       doing(testBackup),
+		"backup.recipients": reading(recipients),
+		"backup.seal-to":    doing(setRecipients),
+		"copy.status":       reading(copyStatus),
+		"takeover.status":   reading(writingStatus),
+	}
+}
+
+// decision carries out what two people have agreed to.
+type decision func(ctx context.Context, r *Room, c access.Consent, first, second access.Person) (Outcome, error)
+
+// keepingDecisions are the kinds of consent about keeping a room.
+func keepingDecisions() map[string]decision {
+	return map[string]decision{
+		askRecipients: approveRecipients,
+	}
+}

@@ -1,0 +1,149 @@
+package room
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"filippo.io/age"
+
+	"leitstand/catalogue"
+)
+
+// partialSuffix ends the name of a directory that is not a room yet.
+const partialSuffix = ".partial"
+
+// Restore puts a whole backup or the continuous copy into a new data directory,
+// opens the room there and verifies every ledger against the heads in the
+// backup. It changes nothing that exists. The directory gets its name last:
+// after a power cut there is none, and a second try begins anew.
+func Restore(ctx context.Context, from string, opt Options) (Manifest, []Verified, error) {
+	if err := newDir(opt.Data); err != nil {
+		return Manifest{}, nil, err
+	}
+	half := opt
+	half.Data = opt.Data + partialSuffix
+	if err := os.RemoveAll(half.Data); err != nil {
+		return Manifest{}, nil, fmt.Errorf("removing what an interrupted try left: %w", err)
+	}
+	m, err := unpack(ctx, from, half.Data, opt.Identities)
+	if err != nil {
+		return m, nil, err
+	}
+	reports, err := verifyRestored(ctx, half, m)
+	if err != nil {
+		return m, nil, err
+	}
+	return m, reports, moveDir(half.Data, opt.Data)
+}
+
+// moveDir gives a whole directory its name, durably.
+func moveDir(from, to string) error {
+	if err := os.Remove(to); err != nil && !errors.Is(err, os.ErrNotExist) { // empty, see newDir
+		return fmt.Errorf("making way for the restored room: %w", err)
+	}
+	err := syncDir(from)
+	if err == nil {
+		err = os.Rename(from, to)
+	}
+	if err == nil {
+		err = syncDir(filepath.Dir(to))
+	}
+	if err != nil {
+		return fmt.Errorf("naming the restored room: %w", err)
+	}
+	return nil
+}
+
+// unpack writes the files of a backup, or of the continuous copy, into a new directory.
+func unpack(ctx context.Context, from, to string, ids []age.Identity) (Manifest, error) {
+	if isCopy(from) {
+		return unpackCopy(ctx, from, to, ids)
+	}
+	m, err := ReadBackup(from)
+	if err != nil {
+		return m, err
+	}
+	if m.Kasse != "" {
+		return m, fmt.Errorf("this backup holds Kasse %s alone: it is put into an existing room with --kasse", m.Kasse)
+	}
+	if err := os.MkdirAll(to, 0o700); err != nil {
+		return m, fmt.Errorf("making the directory of the room: %w", err)
+	}
+	for _, f := range m.Files {
+		if err := ctx.Err(); err != nil {
+			return m, err
+		}
+		if err := unpackFile(filepath.Join(from, f.Name), filepath.Join(to, plainName(f.Name)), ids); err != nil {
+			return m, fmt.Errorf("restoring %q: %w", f.Name, err)
+		}
+	}
+	return m, nil
+}
+
+// RestoreKasse puts one Kasse's journal from a backup into a room that nobody
+// serves. The journal that is there is kept beside it under another name.
+func RestoreKasse(ctx context.Context, from string, k catalogue.KasseID, opt Options) (Manifest, []Verified, error) {
+	m, err := ReadBackup(from)
+	if err != nil {
+		return m, nil, err
+	}
+	name := "kasse_" + string(k) + ".db"
+	f, ok := m.find(name)
+	if !ok {
+		return m, nil, fmt.Errorf("the backup does not hold Kasse %s", k)
+	}
+	if _, err := readSettings(opt.Data); err != nil {
+		return m, nil, err
+	}
+	old := filepath.Join(opt.Data, name)
+	fresh := old + partialSuffix
+	if err := os.RemoveAll(fresh); err != nil {
+		return m, nil, fmt.Errorf("removing what an interrupted try left: %w", err)
+	}
+	if err := unpackFile(filepath.Join(from, f.Name), fresh, opt.Identities); err != nil {
+		return m, nil, fmt.Errorf("restoring Kasse %s: %w", k, err)
+	}
+	for _, suffix := range []string{"", "-wal", "-shm"} { // never a new file beside an old log
+		if err := os.Rename(old+suffix, old+suffix+".replaced-"+m.Made.Format("20060102150405")); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return m, nil, fmt.Errorf("putting the present journal of Kasse %s aside: %w", k, err)
+		}
+	}
+	if err := errors.Join(os.Rename(fresh, old), syncDir(opt.Data)); err != nil {
+		return m, nil, fmt.Errorf("restoring Kasse %s: %w", k, err)
+	}
+	reports, err := verifyRestored(ctx, opt, m)
+	return m, reports, err
+}
+
+func unpackFile(from, to string, ids []age.Identity) (err error) {
+	content, done, err := openSealed(from, ids)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = done() }() // only read
+	f, err := os.OpenFile(to, os.O_CREATE|os.O_WRONLY|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(f, content)
+	return errors.Join(err, f.Sync(), f.Close())
+}
+
+// verifyRestored opens the room and checks everything.
+func verifyRestored(ctx context.Context, opt Options, m Manifest) (out []Verified, err error) {
+	opt.CopyTo = ""
+	r, err := Open(ctx, opt)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, r.Close()) }()
+	var heads []string
+	for _, h := range m.Heads {
+		heads = append(heads, h.Note)
+	}
+	return verifyLedger(ctx, r, verifyArgs{Heads: heads, State: true})
+}
