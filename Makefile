@@ -1,5 +1,5 @@
 # One screen. `make check` is what CI runs; the longer runs report figures.
-.PHONY: build run check test lint fmt fuzz bench psplib gateway-bench long
+.PHONY: build run check test lint fmt fuzz bench psplib gateway-bench backup-bench long
 build: ; CGO_ENABLED=0 go build -trimpath -o leitstand ./cmd/leitstand
 run: ; go run ./cmd/leitstand exercise
 check: ; ./check
@@ -11,5 +11,7 @@ fuzz: ; ./tools/fuzz.sh $${FUZZTIME:-5m}
 bench: ; go test -run '^$$' -bench . -count 5 ./...
 psplib: ; LEITSTAND_LONG=1 go test ./pure/schedule -timeout 4h -run TestPSPLIBFull
 gateway-bench: ; LEITSTAND_LONG=1 go test ./gateway -count=1 -run TestLong -v
+# Copying and restoring one Kasse and all with 1 GB of items.
+backup-bench: ; LEITSTAND_LONG=1 go test ./room -count=1 -run TestLongBackup -v
 # Everything that is too long for check: all PSPLIB instances, all mutants by the second engine, load.
 long: ; LEITSTAND_LONG=1 go test -timeout 4h -run 'Full|Long' ./...

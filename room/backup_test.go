@@ -13,7 +13,11 @@ import (
 // practiceRoom makes a small practice room.
 func practiceRoom(t *testing.T) (*room.Room, room.Options) {
 	t.Helper()
-	cat := catalogue.Example(1)
+	return practiceRoomOf(t, catalogue.Example(1))
+}
+
+func practiceRoomOf(t *testing.T, cat *catalogue.Catalogue) (*room.Room, room.Options) {
+	t.Helper()
 	var ids []catalogue.KasseID
 	for _, k := range cat.Kassen {
 		ids = append(ids, k.ID)

@@ -13,7 +13,6 @@ import (
 
 	"leitstand/access"
 	"leitstand/catalogue"
-	"leitstand/emergency"
 	"leitstand/incident"
 	"leitstand/room"
 )
@@ -42,7 +41,7 @@ func copying(t *testing.T, opt room.Options) (r *room.Room, stop func()) {
 // waitForCopy waits until the copy holds everything acknowledged before.
 func waitForCopy(t *testing.T, r *room.Room) {
 	t.Helper()
-	for began, now := time.Now(), time.Now(); time.Since(began) < 20*time.Second; time.Sleep(20 * time.Millisecond) {
+	for began, now := time.Now(), time.Now(); time.Since(began) < 5*time.Minute; time.Sleep(20 * time.Millisecond) {
 		s, err := room.Do[room.CopyStatus](t.Context(), r, "", "copy.status", nil)
 		if err != nil {
 			t.Fatal(err)
@@ -421,30 +420,5 @@ func TestARestoreTestIsOnRecordAndTheDoctorShowsIt(t *testing.T) {
 	}
 	if out := test(); out.Problems == 0 || found() != room.Bad {
 		t.Errorf("a damaged backup: %+v, doctor says %s", out, found())
-	}
-}
-
-// fill accepts items of a size for one Kasse.
-func fill(t *testing.T, r *room.Room, k catalogue.KasseID, items, size int) {
-	t.Helper()
-	j, err := r.Journals.Open(t.Context(), k)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := catalogue.PlacementID(string(k) + "/probe/x")
-	if err := j.OpenBook(t.Context(), p, 1, time.Now(), "operator"); err != nil {
-		t.Fatal(err)
-	}
-	body := make([]byte, size)
-	for n := 0; n < items; {
-		drafts := make([]emergency.Draft, 0, 100)
-		for ; n < items && len(drafts) < 100; n++ {
-			drafts = append(drafts, emergency.Draft{
-				Key: time.Now().String() + string(rune(n)), Kind: emergency.KindPaper, Source: "probe", Received: time.Now(), Media: "text/plain", Body: body,
-			})
-		}
-		if _, err := j.Accept(t.Context(), p, 1, time.Now(), "operator", drafts...); err != nil {
-			t.Fatal(err)
-		}
 	}
 }

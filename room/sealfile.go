@@ -151,8 +151,7 @@ func openSealed(file string, ids []age.Identity) (io.Reader, func() error, error
 	}
 	r, err := age.Decrypt(f, ids...)
 	if err != nil {
-		var other *age.NoIdentityMatchError
-		if errors.As(err, &other) {
+		if _, ok := errors.AsType[*age.NoIdentityMatchError](err); ok {
 			err = ErrNoIdentity
 		}
 		return nil, nil, errors.Join(fmt.Errorf("opening %q: %w", filepath.Base(file), err), f.Close())

@@ -69,7 +69,7 @@ func (s *segmentWriter) begin(size int, pages int64) error {
 	}
 	s.now.size, s.now.sums = size, make([]pageSum, 0, pages)
 	h := append(make([]byte, 0, segmentHeader), segmentMagic...)
-	h = binary.BigEndian.AppendUint32(h, uint32(size)) //nolint:gosec // at most 64 KiB
+	h = binary.BigEndian.AppendUint32(h, uint32(size))
 	h = binary.BigEndian.AppendUint64(h, uint64(pages))
 	_, err := s.w.Write(h)
 	return err
@@ -83,7 +83,7 @@ func (s *segmentWriter) page(number int64, content []byte) error {
 		return nil
 	}
 	s.changed++
-	if err := binary.Write(s.w, binary.BigEndian, uint32(number)); err != nil { //nolint:gosec // SQLite has fewer than 2^32 pages
+	if err := binary.Write(s.w, binary.BigEndian, uint32(number)); err != nil {
 		return err
 	}
 	_, err := s.w.Write(content)
@@ -119,7 +119,7 @@ func applySegment(dir string, want BackupFile, out *os.File, ids []age.Identity)
 	if _, err := io.ReadFull(r, h[:]); err != nil || string(h[:4]) != segmentMagic {
 		return fmt.Errorf("part %q: %w", want.Name, errors.Join(ErrSegment, err))
 	}
-	size, pages := int64(binary.BigEndian.Uint32(h[4:])), int64(binary.BigEndian.Uint64(h[8:])) //nolint:gosec // checked below
+	size, pages := int64(binary.BigEndian.Uint32(h[4:])), int64(binary.BigEndian.Uint64(h[8:]))
 	if size < 512 || size > maxPageSize || pages < 0 || pages > 1<<32 {
 		return fmt.Errorf("part %q: pages of %d bytes: %w", want.Name, size, ErrSegment)
 	}

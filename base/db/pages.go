@@ -3,7 +3,6 @@ package db
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 )
 
@@ -37,7 +36,8 @@ func (d *DB) Pages(ctx context.Context, begin func(size int, pages int64) error,
 		if err != nil {
 			return err
 		}
-		return errors.Join(eachPage(rows, pages, page), rows.Close())
+		defer func() { _ = rows.Close() }() // rows.Err tells
+		return eachPage(rows, pages, page)
 	})
 	if err != nil {
 		return fmt.Errorf("reading the pages of %q: %w", d.name, d.engine.explain(err))
