@@ -27,6 +27,7 @@ type Draft struct {
 	Body     []byte
 	Person   string // number of the insured person, "" if unknown; kept as a keyed hash
 	Amount   int64  // in cents, for payments
+	Basis    string // version of the regular data that it changes, as the service read it; names no person
 	Unread   bool   // somebody will read it and say what it is
 	Hold     *Hold  // hold it from the start
 }
@@ -66,7 +67,7 @@ func (j *Journal) Seal(d Draft) (Sealed, error) {
 	digest := sha256.Sum256(d.Body)
 	s := Sealed{item: itemRow{
 		ID: hex.EncodeToString(id), KeyHash: j.Index("key", d.Key), Content: j.Index("content", string(digest[:])),
-		Received: db.Micro(d.Received), Source: d.Source, Media: d.Media, Size: int64(len(d.Body)),
+		Received: db.Micro(d.Received), Source: d.Source, Media: d.Media, Size: int64(len(d.Body)), Basis: d.Basis,
 	}}
 	var err error
 	if s.envelope, s.item.Commitment, err = j.envelope(s.item.ID, d.Body); err != nil {
@@ -219,7 +220,7 @@ func (w *write) add(d Sealed) Number {
 		w.position++
 		s.Position = w.position
 	}
-	w.items = append(w.items, []any{n, v.ID, v.KeyHash, v.Content, v.Epoch, v.Received, v.Source, v.Media, v.Size, v.Commitment, v.Sealed})
+	w.items = append(w.items, []any{n, v.ID, v.KeyHash, v.Content, v.Epoch, v.Received, v.Source, v.Media, v.Size, v.Commitment, v.Sealed, v.Basis})
 	w.bodies = append(w.bodies, []any{n, d.envelope})
 	w.standings = append(w.standings, s)
 	w.rows = append(w.rows, v.row(n), s.row())
@@ -228,7 +229,7 @@ func (w *write) add(d Sealed) Number {
 
 func (w *write) flush(ctx context.Context, tx *db.Tx, at time.Time, actor, subject string) error {
 	if err := insertMany(ctx, tx, `insert into journal_item
-		(number, id, key_hash, content, epoch, received, source, media, size, commitment, sealed)`, w.items, ""); err != nil {
+		(number, id, key_hash, content, epoch, received, source, media, size, commitment, sealed, basis)`, w.items, ""); err != nil {
 		return fmt.Errorf("storing items: %w", err)
 	}
 	if err := insertMany(ctx, tx, `insert into journal_body (number, sealed)`, w.bodies, ""); err != nil {

@@ -52,7 +52,7 @@ func eraseTx(ctx context.Context, tx *db.Tx, numbers []int64, e ledger.Entry) er
 		args[i], rows[i] = n, []any{n, db.Micro(e.At)}
 		e.Rows = append(e.Rows, erasedRow(n, db.Micro(e.At)))
 	}
-	for _, table := range []string{"journal_body", "journal_note"} {
+	for _, table := range []string{"journal_body", "journal_note", "journal_theirs"} {
 		if _, err := tx.Exec(ctx, `delete from `+table+` where number in (`+inList(1, len(numbers))+`)`, args...); err != nil {
 			return err
 		}

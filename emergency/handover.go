@@ -95,10 +95,49 @@ func (h *Handover) step(ctx context.Context, now time.Time) (more bool, next tim
 	} else {
 		b, p, err = h.begin(ctx, now)
 	}
+	if err == nil && !found && len(p.Items) == 0 {
+		return h.askAgain(ctx, now)
+	}
 	if err != nil || len(p.Items) == 0 {
 		return false, time.Time{}, err
 	}
 	return h.deliver(ctx, now, b, p)
+}
+
+// askAgain sends a batch once more that the receiver has kept without saying what
+// came of it: a receiver answers a parcel that it has with the results of today.
+func (h *Handover) askAgain(ctx context.Context, now time.Time) (more bool, next time.Time, err error) {
+	var b batch
+	var at int64
+	err = h.Journal.store.QueryRow(ctx, `select id, attempts, next from journal_batch where state = 'receipted' and placement = $1
+		order by next, id limit 1`, string(h.Placement)).Scan(&b.id, &b.attempts, &at)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, time.Time{}, nil
+	}
+	if err != nil {
+		return false, now, fmt.Errorf("looking for a batch without results: %w", err)
+	}
+	if at := db.Time(at); at.After(now) {
+		return false, at, nil
+	}
+	p, err := h.again(ctx, b.id)
+	if err != nil {
+		return false, now, err
+	}
+	return h.deliver(ctx, now, b, p)
+}
+
+// again makes the parcel of a batch once more: the same items, the same bytes.
+func (h *Handover) again(ctx context.Context, id string) (Parcel, error) {
+	items, err := db.Collect(ctx, h.Journal.store, scanItem, itemQuery+`where s.batch = $1 order by s.position`, id)
+	if err != nil {
+		return Parcel{}, fmt.Errorf("reading batch %s: %w", id, err)
+	}
+	p, broken, err := h.pack(ctx, id, items)
+	if err == nil && len(broken) > 0 {
+		err = broken[0].err // it left whole once: this is damage, and a person must look
+	}
+	return p, err
 }
 
 func (h *Handover) deliver(ctx context.Context, now time.Time, b batch, p Parcel) (more bool, next time.Time, err error) {
@@ -178,16 +217,9 @@ func (h *Handover) begin(ctx context.Context, now time.Time) (batch, Parcel, err
 
 // resume takes over a batch on its way and makes its parcel again.
 func (h *Handover) resume(ctx context.Context, now time.Time, b batch) (Parcel, error) {
-	items, err := db.Collect(ctx, h.Journal.store, scanItem, itemQuery+`where s.batch = $1 and s.state = 'sent' order by s.position`, b.id)
-	if err != nil {
-		return Parcel{}, fmt.Errorf("reading batch %s: %w", b.id, err)
-	}
-	p, broken, err := h.pack(ctx, b.id, items)
+	p, err := h.again(ctx, b.id)
 	if err != nil {
 		return p, err
-	}
-	if len(broken) > 0 {
-		return p, broken[0].err // it left whole once: this is damage, and a person must look
 	}
 	err = h.Journal.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
 		n, err := tx.Exec(ctx, `update journal_batch set attempts = attempts + 1, holder = $1, lease = $2
@@ -269,8 +301,13 @@ func (h *Handover) packOne(ctx context.Context, opener Opener, it Item) (p Parce
 			return p, nil, fmt.Errorf("describing item %s: %w", it.Number.Label(h.Journal.kasse), err)
 		}
 	}
+	over, err := h.Journal.over(ctx, it)
+	if err != nil {
+		return p, nil, err
+	}
 	sum := sha256.Sum256(c.Body)
 	return ParcelItem{
+		Basis: it.Basis, Over: over,
 		ID: it.ID, Number: it.Number.Label(h.Journal.kasse), Kind: it.Kind, Received: it.Received, Held: it.Reason,
 		Amount: it.Amount, Attributes: c.Attributes, Media: c.Media, SHA256: hex.EncodeToString(sum[:]), Body: c.Body,
 	}, nil, nil
@@ -317,7 +354,7 @@ func (h *Handover) failed(ctx context.Context, now time.Time, b batch, cause err
 	next := now.Add(min(wait, time.Minute))
 	text := cause.Error()
 	err := h.Journal.Write(context.WithoutCancel(ctx), func(ctx context.Context, tx *db.Tx) error {
-		_, err := tx.Exec(ctx, `update journal_batch set next = $1, error = $2 where id = $3 and state = 'sent'`,
+		_, err := tx.Exec(ctx, `update journal_batch set next = $1, error = $2 where id = $3 and state in ('sent', 'receipted')`,
 			db.Micro(next), text[:min(len(text), 500)], b.id)
 		return err
 	})

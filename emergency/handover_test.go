@@ -242,9 +242,9 @@ func TestAReceiverMayApplyLater(t *testing.T) {
 	reg := newRegular(t)
 	reg.defer_ = true
 	h := reg.handover(j)
-	drain(t, h)
-	if c := counts(t, j); c.Open != 3 || c.States[emergency.Receipted] != 3 {
-		t.Errorf("counts %+v", c)
+	next, err := h.Due(ctx, t0)
+	if c := counts(t, j); err != nil || !next.Equal(t0.Add(time.Minute)) || c.Open != 3 || c.States[emergency.Receipted] != 3 {
+		t.Errorf("counts %+v, next %s, %v", c, next, err)
 	}
 	if err := j.CloseBook(ctx, place, 1, t0, actor); !errors.Is(err, emergency.ErrNotEmpty) {
 		t.Errorf("closing before the results are there: %v", err)
@@ -258,7 +258,16 @@ func TestAReceiverMayApplyLater(t *testing.T) {
 	}
 	signed, err := emergency.SignReceipt(reg.key, rec)
 	must(t, err)
+	wrong := rec
+	wrong.Items = slices.Clone(rec.Items)
+	wrong.Items[0].SHA256 = strings.Repeat("00", 32)
+	forged, err := emergency.SignReceipt(reg.key, wrong)
+	must(t, err)
+	if err := h.Settle(ctx, t0, forged); !errors.Is(err, emergency.ErrReceipt) {
+		t.Errorf("a second receipt about another content: %v", err)
+	}
 	must(t, h.Settle(ctx, t0, signed))
+	must(t, h.Settle(ctx, t0, signed)) // again changes nothing
 	must(t, j.CloseBook(ctx, place, 1, t0, actor))
 	out, err := h.Reconcile(ctx, t0, actor)
 	if err != nil || !out.Agrees {

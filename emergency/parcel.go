@@ -33,6 +33,8 @@ type ParcelItem struct {
 	Received   time.Time         `json:"received"`
 	Held       string            `json:"held,omitempty"` // why a person should look at it
 	Amount     int64             `json:"amount,omitempty"`
+	Basis      string            `json:"basis,omitempty"` // version of the regular data that it changes
+	Over       string            `json:"over,omitempty"`  // SHA-256 of the version that people decided to replace
 	Attributes map[string]string `json:"attributes,omitempty"`
 	Media      string            `json:"media"`
 	SHA256     string            `json:"sha256"` // of Body
@@ -58,6 +60,10 @@ type ReceiptItem struct {
 	Result State  `json:"result"`
 	Code   string `json:"code,omitempty"` // why rejected: a short code without personal data
 	Text   string `json:"text,omitempty"` // the same for people; we keep it sealed
+	// Theirs goes with Rejected and [CodeConflict]: what was changed there before
+	// the cut and after the item's basis. An item that comes with Over is judged
+	// anew although its id is known, and replaces exactly that version.
+	Theirs *Version `json:"theirs,omitempty"`
 }
 
 // Signed is a JSON document and the Ed25519 signature over its exact bytes.
@@ -119,6 +125,14 @@ func (r Receipt) fits(k catalogue.KasseID, batch string, wanted map[string]strin
 			return fmt.Errorf("it names item %q, which was not sent or is named twice: %w", it.ID, ErrReceipt)
 		case hash != "" && hash != it.SHA256:
 			return fmt.Errorf("it names another content for item %q: %w", it.ID, ErrReceipt)
+		}
+		if it.Theirs != nil {
+			if it.Result != Rejected || it.Code != CodeConflict {
+				return fmt.Errorf("it names another version of item %q without a conflict: %w", it.ID, ErrReceipt)
+			}
+			if err := it.Theirs.check(); err != nil {
+				return err
+			}
 		}
 		switch it.Result {
 		case Applied, Known, Rejected, Receipted:

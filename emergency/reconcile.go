@@ -35,6 +35,12 @@ func (h *Handover) Reconcile(ctx context.Context, now time.Time, actor string) (
 	if c.Open > 0 {
 		return Outcome{}, fmt.Errorf("comparing %s: %d %w", h.Placement, c.Open, ErrStillOpen)
 	}
+	if n, err := h.Journal.undecided(ctx, h.Placement); err != nil || n > 0 {
+		if err == nil {
+			err = fmt.Errorf("comparing %s: %d %w", h.Placement, n, ErrConflicts)
+		}
+		return Outcome{}, err
+	}
 	ours, err := h.entries(ctx)
 	if err != nil {
 		return Outcome{}, err

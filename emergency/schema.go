@@ -85,6 +85,17 @@ var Schema = db.Migrations{Package: "emergency", Steps: []string{`
 		primary key (number, at)
 	);
 	create table journal_erased (number bigint primary key, at bigint not null);
+`, `
+	alter table journal_item add column basis text not null default '';
+	create table journal_conflict (
+		number     bigint primary key,
+		at         bigint not null,
+		decision   text not null,
+		decided_by text not null,
+		decided    bigint not null
+	);
+	create table journal_theirs (number bigint primary key, sealed bytea not null);
+	create table journal_asked (placement text primary key, question bytea not null);
 `}}
 
 // itemRow is journal_item as the ledger keeps it.
@@ -99,6 +110,7 @@ type itemRow struct {
 	Size       int64  `json:"size"`
 	Commitment string `json:"commitment"`
 	Sealed     string `json:"sealed"` // SHA-256 of the envelope
+	Basis      string `json:"basis,omitempty"`
 }
 
 // standingRow is journal_standing as the ledger keeps it; what is empty is left out.
@@ -234,13 +246,14 @@ func loadStandings(ctx context.Context, q db.Querier, numbers []Number) ([]Stand
 // Keepers are the tables whose rows the ledger accounts for.
 func Keepers() []ledger.Keeper {
 	return []ledger.Keeper{
+		conflictKeeper(),
 		{Table: "journal_item", Rows: func(ctx context.Context, q db.Querier) ([]ledger.Row, error) {
 			return db.Collect(ctx, q, func(r *sql.Rows) (ledger.Row, error) {
 				var n int64
 				var v itemRow
-				err := r.Scan(&n, &v.ID, &v.KeyHash, &v.Content, &v.Epoch, &v.Received, &v.Source, &v.Media, &v.Size, &v.Commitment, &v.Sealed)
+				err := r.Scan(&n, &v.ID, &v.KeyHash, &v.Content, &v.Epoch, &v.Received, &v.Source, &v.Media, &v.Size, &v.Commitment, &v.Sealed, &v.Basis)
 				return v.row(n), err
-			}, `select number, id, key_hash, content, epoch, received, source, media, size, commitment, sealed from journal_item`)
+			}, `select number, id, key_hash, content, epoch, received, source, media, size, commitment, sealed, basis from journal_item`)
 		}},
 		{Table: "journal_standing", Rows: func(ctx context.Context, q db.Querier) ([]ledger.Row, error) {
 			return db.Collect(ctx, q, func(r *sql.Rows) (ledger.Row, error) {

@@ -16,26 +16,18 @@ import (
 )
 
 // Settle takes a receipt that comes by itself: the second one of a receiver that
-// kept a batch first and applied it later, or one from a stick.
+// kept a batch first and applied it later, or one from a stick. It needs an
+// unlock: the receipt is checked against what was sent.
 func (h *Handover) Settle(ctx context.Context, now time.Time, signed Signed) error {
 	r, err := ReadReceipt(h.Receiver, signed)
 	if err != nil {
 		return err
 	}
-	ids, err := db.Collect(ctx, h.Journal.store, func(r *sql.Rows) (string, error) {
-		var id string
-		err := r.Scan(&id)
-		return id, err
-	}, `select i.id from journal_standing s join journal_item i on i.number = s.number
-		where s.batch = $1 and s.state in ('sent', 'receipted')`, r.Batch)
+	p, err := h.again(ctx, r.Batch)
 	if err != nil {
-		return fmt.Errorf("reading batch %s: %w", r.Batch, err)
+		return err
 	}
-	wanted := make(map[string]string, len(ids))
-	for _, id := range ids {
-		wanted[id] = ""
-	}
-	return h.settle(ctx, now, r.Batch, wanted, signed)
+	return h.settle(ctx, now, r.Batch, hashes(p), signed)
 }
 
 // settle checks a receipt and takes over what it says, together with the receipt
@@ -57,22 +49,42 @@ func (h *Handover) settle(ctx context.Context, now time.Time, batchID string, wa
 		return fmt.Errorf("keeping the receipt of batch %s: %w", batchID, err)
 	}
 	notes := make([][]byte, len(r.Items)) // sealed here: in the transaction every writer would wait for it
+	theirs := make([][]byte, len(r.Items))
 	errs := make([]error, len(r.Items))
 	inParallel(len(r.Items), func(i int) {
-		if it := r.Items[i]; it.Text != "" {
+		it := r.Items[i]
+		if it.Text != "" {
 			notes[i], errs[i] = h.Journal.SealNote("note "+it.ID, []byte(it.Text))
+		}
+		if it.Theirs != nil && errs[i] == nil {
+			theirs[i], errs[i] = h.sealVersion(it)
 		}
 	})
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("sealing remarks of the receiver: %w", err)
 	}
 	return h.Journal.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
-		return h.settleTx(ctx, tx, now, r, notes, sealed, sha256.Sum256(evidence))
+		return h.settleTx(ctx, tx, now, r, remarks{notes, theirs}, sealed, sha256.Sum256(evidence))
 	})
 }
 
-func (h *Handover) settleTx(ctx context.Context, tx *db.Tx, now time.Time, r Receipt, remarks [][]byte, sealed []byte, digest [32]byte) error {
+// remarks are what a receipt says beside the results, sealed, by its items.
+type remarks struct{ notes, theirs [][]byte }
+
+func (h *Handover) sealVersion(it ReceiptItem) ([]byte, error) {
+	b, err := json.Marshal(it.Theirs)
+	if err != nil {
+		return nil, fmt.Errorf("keeping the regular system's version of item %s: %w", it.ID, err)
+	}
+	return h.Journal.SealNote("theirs "+it.ID, b)
+}
+
+func (h *Handover) settleTx(ctx context.Context, tx *db.Tx, now time.Time, r Receipt, said remarks, sealed []byte, digest [32]byte) error {
 	numbers, err := numbersOf(ctx, tx, r.Batch)
+	if err != nil {
+		return err
+	}
+	settled, err := settledOf(ctx, tx, r.Batch)
 	if err != nil {
 		return err
 	}
@@ -80,6 +92,7 @@ func (h *Handover) settleTx(ctx context.Context, tx *db.Tx, now time.Time, r Rec
 	counts := map[State]int{}
 	changes := make([]Change, 0, len(r.Items))
 	var notes [][]any
+	var rows []ledger.Row
 	for i, it := range r.Items {
 		n := numbers[it.ID]
 		counts[it.Result]++
@@ -87,16 +100,23 @@ func (h *Handover) settleTx(ctx context.Context, tx *db.Tx, now time.Time, r Rec
 			open++
 		}
 		changes = append(changes, Change{Number: n, Apply: func(s Standing) (Standing, error) { return h.outcome(s, it) }})
-		if remarks[i] != nil {
-			notes = append(notes, []any{int64(n), db.Micro(now), remarks[i]})
+		if said.notes[i] != nil {
+			notes = append(notes, []any{int64(n), db.Micro(now), said.notes[i]})
+		}
+		if said.theirs[i] != nil && !settled[it.ID] {
+			row, err := putConflict(ctx, tx, n, now, said.theirs[i])
+			if err != nil {
+				return err
+			}
+			rows = append(rows, row)
 		}
 	}
-	state := "settled"
+	state, next := "settled", int64(0)
 	if open > 0 {
-		state = "receipted"
+		state, next = "receipted", db.Micro(now.Add(time.Minute))
 	}
-	if _, err := tx.Exec(ctx, `update journal_batch set state = $1, receipt = $2, error = '', lease = 0, next = 0 where id = $3`,
-		state, sealed, r.Batch); err != nil {
+	if _, err := tx.Exec(ctx, `update journal_batch set state = $1, receipt = $2, error = '', lease = 0, next = $3 where id = $4`,
+		state, sealed, next, r.Batch); err != nil {
 		return fmt.Errorf("writing batch %s: %w", r.Batch, err)
 	}
 	if err := insertMany(ctx, tx, `insert into journal_note (number, at, sealed)`, notes, `on conflict (number, at) do nothing`); err != nil {
@@ -105,18 +125,27 @@ func (h *Handover) settleTx(ctx context.Context, tx *db.Tx, now time.Time, r Rec
 	return h.Journal.ApplyTx(ctx, tx, Entry{
 		At: now, Actor: ledger.System, Kind: "batch.receipted",
 		Data: map[string]any{"batch": r.Batch, "receiver": r.Receiver, "results": counts, "receipt": hex.EncodeToString(digest[:])},
+		Rows: rows,
 	}, changes...)
 }
 
 // outcome applies what the receipt says about one item.
 func (h *Handover) outcome(s Standing, it ReceiptItem) (Standing, error) {
-	if it.Result == Receipted {
-		if s.State == Receipted {
-			return s, nil
-		}
+	switch {
+	case s.Result != "" && s.Result != it.Result:
+		return s, fmt.Errorf("item %d was %s, now it is said to be %s: %w", s.Number, s.Result, it.Result, ErrReceipt)
+	case s.Result != "":
+		return s, nil // an earlier receipt of this batch said so
+	case it.Result == Receipted && s.State == Receipted:
+		return s, nil
+	case it.Result == Receipted:
 		return s.Receipt()
 	}
-	return s.Settle(it.Result, "vom Regelsystem abgewiesen: "+safeCode(it.Code), h.Owner)
+	why := "vom Regelsystem abgewiesen: " + safeCode(it.Code)
+	if it.Theirs != nil {
+		why = "Konflikt: im Regelsystem geändert, bevor es abgetrennt wurde; beide Fassungen ansehen und entscheiden"
+	}
+	return s.Settle(it.Result, why, h.Owner)
 }
 
 // A code of the receiver goes into the ledger only if it cannot hold a name.
@@ -127,6 +156,21 @@ func safeCode(code string) string {
 		return "ohne Code"
 	}
 	return code
+}
+
+// settledOf names the items of a batch whose outcome is known already.
+func settledOf(ctx context.Context, q db.Querier, batchID string) (map[string]bool, error) {
+	out := map[string]bool{}
+	_, err := db.Collect(ctx, q, func(r *sql.Rows) (struct{}, error) {
+		var id string
+		err := r.Scan(&id)
+		out[id] = true
+		return struct{}{}, err
+	}, `select i.id from journal_standing s join journal_item i on i.number = s.number where s.batch = $1 and s.result <> ''`, batchID)
+	if err != nil {
+		return nil, fmt.Errorf("reading batch %s: %w", batchID, err)
+	}
+	return out, nil
 }
 
 func numbersOf(ctx context.Context, q db.Querier, batchID string) (map[string]Number, error) {

@@ -93,6 +93,10 @@ func roomActs() map[string]handler {
 		"handover.sign":     doing(signSwitchback),
 		"handover.back":     doing(backToEmergency),
 
+		"handover.conflicts": reading(listConflicts),
+		"handover.conflict":  doing(showConflict),
+		"handover.decide":    doing(decideConflict),
+
 		"regular.accept":  doing(accept),
 		"observation.end": doing(endObservation),
 		"state.confirm":   doing(confirmState),

@@ -130,10 +130,10 @@ func (r *Room) reconciledFirst(ctx context.Context, cmd operation.Command) error
 		if err != nil {
 			return err
 		}
-		if c.Open == 0 && c.Reconciled != c.HandedOver+c.Rejected {
+		if c.Open > 0 || c.Reconciled != c.HandedOver+c.Rejected {
 			return &Failure{Rule: int(operation.RuleNothingLost), Text: fmt.Sprintf(
-				"Die Bücher von %s sind nicht abgeglichen: %d von %d Vorgängen. Erst vergleichen: leitstand handover compare.",
-				row.ID, c.Reconciled, c.HandedOver+c.Rejected)}
+				"Für %s ist noch nicht alles übergeben und abgeglichen: %d offen, %d von %d abgeglichen. Erst leitstand handover drain, dann compare.",
+				row.ID, c.Open, c.Reconciled, c.HandedOver+c.Rejected)}
 		}
 	}
 	return nil

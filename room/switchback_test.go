@@ -3,6 +3,8 @@ package room_test
 import (
 	"context"
 	"crypto/ed25519"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"net/http/httptest"
 	"path/filepath"
@@ -24,6 +26,8 @@ import (
 type regularBooks struct {
 	mu   sync.Mutex
 	have map[string]emergency.ListEntry
+	// changed is what was done here before the cut to every object that has a basis.
+	changed *emergency.Version
 }
 
 func (b *regularBooks) Receive(_ context.Context, p emergency.Parcel) (emergency.Receipt, error) {
@@ -31,10 +35,19 @@ func (b *regularBooks) Receive(_ context.Context, p emergency.Parcel) (emergency
 	defer b.mu.Unlock()
 	var rec emergency.Receipt
 	for _, it := range p.Items {
-		if _, ok := b.have[it.ID]; !ok {
-			b.have[it.ID] = emergency.ListEntry{ID: it.ID, Kind: it.Kind, Result: emergency.Applied, SHA256: it.SHA256, Amount: it.Amount}
+		e, ok := b.have[it.ID]
+		if !ok || it.Over != "" {
+			e = emergency.ListEntry{ID: it.ID, Kind: it.Kind, Result: emergency.Applied, SHA256: it.SHA256, Amount: it.Amount}
+			if b.changed != nil && it.Basis != "" && it.Over != b.changed.SHA256 {
+				e.Result = emergency.Rejected
+			}
+			b.have[it.ID] = e
 		}
-		rec.Items = append(rec.Items, emergency.ReceiptItem{ID: it.ID, SHA256: it.SHA256, Result: b.have[it.ID].Result})
+		said := emergency.ReceiptItem{ID: it.ID, SHA256: it.SHA256, Result: e.Result}
+		if e.Result == emergency.Rejected {
+			said.Code, said.Theirs = emergency.CodeConflict, b.changed
+		}
+		rec.Items = append(rec.Items, said)
 	}
 	return rec, nil
 }
@@ -284,4 +297,53 @@ func TestTheEndOfAWindowIsToldOnceAndReconnectsNothing(t *testing.T) {
 	})
 	clearAll(t, b.Room, []string{string(b.place)})
 	do[recovery.Switchback](t, b.Room, "operator", "handover.readonly", map[string]any{"id": s.ID})
+}
+
+func TestAConflictIsShownToTheKasseWithBothVersionsBeforeComparing(t *testing.T) {
+	b := newBackRoom(t, room.Options{Data: filepath.Join(t.TempDir(), "room")})
+	row, _ := b.Operation.Current().Placement(b.place)
+	j, err := b.Journals.Open(t.Context(), b.kasse)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := emergency.Draft{Key: "neue Anschrift", Kind: emergency.KindMessage, Source: "test", Received: b.now, Media: "text/plain", Body: []byte("Anschrift: Hof 1"), Basis: "stand-1"}
+	got, err := j.Accept(t.Context(), b.place, row.Writing.Epoch, b.now, "test", d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := sha256.Sum256([]byte("Anschrift: Weg 2"))
+	b.regular.changed = &emergency.Version{At: b.now.Add(-time.Hour), Media: "text/plain", SHA256: hex.EncodeToString(sum[:]), Body: []byte("Anschrift: Weg 2")}
+	id := map[string]any{"id": b.announce(t).ID}
+	b.now = b.now.Add(2 * time.Minute)
+	clearAll(t, b.Room, []string{string(b.place)})
+	do[any](t, b.Room, "operator", "handover.readonly", id)
+	do[any](t, b.Room, "operator", "handover.drain", id)
+	c := do[room.CellComparison](t, b.Room, "operator", "handover.compare", id)
+	if c.Agrees || !strings.Contains(c.Errors[b.place], "decision") {
+		t.Errorf("compared with an undecided conflict: %+v", c)
+	}
+	all := do[[]emergency.Conflict](t, b.Room, "", "handover.conflicts", map[string]any{"kasse": b.kasse})
+	if len(all) != 1 || all[0].Number != got[0].Number {
+		t.Fatalf("conflicts %+v", all)
+	}
+	one := map[string]any{"kasse": b.kasse, "number": all[0].Label, "reason": "Versicherte angerufen"}
+	b.refuses(t, operation.RuleTwoPeople, "operator", "handover.conflict", one)
+	both := do[emergency.Both](t, b.Room, b.delegate, "handover.conflict", one)
+	if string(both.Ours) != "Anschrift: Hof 1" || string(both.Theirs.Body) != "Anschrift: Weg 2" {
+		t.Errorf("%+v", both)
+	}
+	one["keep"] = emergency.Ours
+	b.refuses(t, operation.RuleTwoPeople, "operator", "handover.decide", one)
+	do[[]emergency.Conflict](t, b.Room, b.delegate, "handover.decide", one)
+	if d := do[room.Drained](t, b.Room, "operator", "handover.drain", id); d.Protocol.Stage != recovery.StageDrained {
+		t.Errorf("%+v", d)
+	}
+	if c = do[room.CellComparison](t, b.Room, "operator", "handover.compare", id); !c.Agrees {
+		t.Errorf("%+v", c)
+	}
+	do[any](t, b.Room, "operator", "handover.sign", id)
+	if s := do[room.Signed](t, b.Room, b.delegate, "handover.sign", id); !s.Done {
+		t.Errorf("%+v", s)
+	}
+	b.clean(t)
 }

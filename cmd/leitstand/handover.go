@@ -22,6 +22,10 @@ type handoverCmd struct {
 	Sign     handoverSignCmd     `cmd:"" help:"Sign the protocol for one side; the second side's signature puts the cell into regular operation."`
 	Back     handoverBackCmd     `cmd:"" help:"Go back to emergency operation, at any step before both have signed."`
 
+	Conflicts handoverConflictsCmd `cmd:"" help:"Items whose object was changed on the regular side before the cut."`
+	Conflict  handoverConflictCmd  `cmd:"" help:"Both versions of a conflict. Who read them and why is put on record first."`
+	Decide    handoverDecideCmd    `cmd:"" help:"Say which version of a conflict holds."`
+
 	Begin handoverBeginCmd `cmd:"" help:"End intake of single placements, without a protocol."`
 	Run   handoverRunCmd   `cmd:"" help:"Hand over and compare single placements, without a protocol."`
 }
