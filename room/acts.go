@@ -43,6 +43,7 @@ func roomActs() map[string]handler {
 			return warning.List(ctx, r.Store)
 		}),
 		"signal.decide": doing(decideSignal),
+		"alarm.test":    doing(testAlarm),
 
 		"measure.preview": reading(func(_ context.Context, r *Room, p containment.Plan) (containment.Preview, error) { return r.preview(p) }),
 		"impact":          reading(impact),

@@ -104,7 +104,9 @@ func (r *Room) Connect(c Connections, i Isolator) error {
 		r.regular[t.Placement] = t
 	}
 	boxes := make([]sicknote.Mailbox, 0, len(c.Mailboxes))
+	r.mailboxes = nil
 	for _, m := range c.Mailboxes {
+		r.mailboxes = append(r.mailboxes, m.Address)
 		kasse, ok := r.Catalogue.Kasse(m.Kasse)
 		if !ok {
 			return fmt.Errorf("mailbox %q: Kasse %q is not in the catalogue", m.Address, m.Kasse)

@@ -36,9 +36,15 @@ type Setup struct {
 // ErrExists says that a directory holds a room already.
 var ErrExists = errors.New("there is a room here already")
 
+// ErrHalf says that a directory holds stores of a room, but not what makes it one.
+var ErrHalf = errors.New("stores of a room lie here, but " + settingsFile + " is missing: take it from a backup; a new room needs an empty directory")
+
+// unfinished marks a directory in which Init has begun and not ended.
+const unfinished = "init.unfinished"
+
 // Init makes a room and opens it. It leaves nothing half-made that a second try
 // would stumble over: the settings file, which makes a directory a room, is
-// written last.
+// written last; what an interrupted try left is put aside, never removed.
 func Init(ctx context.Context, opt Options, s Setup) (*Room, error) {
 	if _, err := os.Stat(filepath.Join(opt.Data, settingsFile)); err == nil {
 		return nil, fmt.Errorf("%q: %w", opt.Data, ErrExists)
@@ -52,6 +58,9 @@ func Init(ctx context.Context, opt Options, s Setup) (*Room, error) {
 	if opt.Clock == nil {
 		opt.Clock = time.Now
 	}
+	if err := clearWay(opt.Data, opt.Clock()); err != nil {
+		return nil, err
+	}
 	settings := Settings{Name: s.Name, Exercise: s.Exercise, Place: "r" + strings.ToLower(rand.Text()[:8]) + "_", Spans: s.Spans}
 	settings.Engine = place(opt, settings).Engine()
 	if err := fill(ctx, opt, settings, s); err != nil {
@@ -64,7 +73,43 @@ func Init(ctx context.Context, opt Options, s Setup) (*Room, error) {
 	if err := os.WriteFile(filepath.Join(opt.Data, settingsFile), append(b, '\n'), 0o600); err != nil {
 		return nil, fmt.Errorf("writing settings: %w", err)
 	}
+	if err := os.Remove(filepath.Join(opt.Data, unfinished)); err != nil {
+		return nil, fmt.Errorf("finishing the room: %w", err)
+	}
 	return Open(ctx, opt)
+}
+
+// clearWay marks the directory as unfinished. What an earlier try left is moved
+// into a directory of its own. Stores without that mark belong to a room that
+// lost its settings: they are nobody's to move.
+func clearWay(dir string, now time.Time) error {
+	mark := filepath.Join(dir, unfinished)
+	stores, err := filepath.Glob(filepath.Join(dir, "*.db*"))
+	if err != nil {
+		return fmt.Errorf("looking for stores: %w", err)
+	}
+	switch _, err := os.Stat(mark); {
+	case err == nil:
+		aside := filepath.Join(dir, "unfinished-"+now.UTC().Format("20060102150405.000"))
+		if err := os.Mkdir(aside, 0o700); err != nil {
+			return fmt.Errorf("putting an unfinished room aside: %w", err)
+		}
+		for _, name := range append(stores, "ledger.key", "ledger.pub", "index.key", masterFile, passphraseFile) {
+			err := os.Rename(filepath.Join(dir, filepath.Base(name)), filepath.Join(aside, filepath.Base(name)))
+			if err != nil && !errors.Is(err, os.ErrNotExist) {
+				return fmt.Errorf("putting an unfinished room aside: %w", err)
+			}
+		}
+		return nil
+	case !errors.Is(err, os.ErrNotExist):
+		return fmt.Errorf("looking at the data directory: %w", err)
+	case len(stores) > 0:
+		return fmt.Errorf("%q: %w", dir, ErrHalf)
+	}
+	if err := os.WriteFile(mark, nil, 0o600); err != nil {
+		return fmt.Errorf("beginning the room: %w", err)
+	}
+	return nil
 }
 
 func (s Setup) check() error {
@@ -234,4 +279,10 @@ func ParsePeople(b []byte) ([]access.Person, error) {
 		}
 	}
 	return out, nil
+}
+
+// Exists says whether a directory holds a room.
+func Exists(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, settingsFile))
+	return err == nil
 }

@@ -66,8 +66,9 @@ type Room struct {
 	duty      warning.Duty
 	hosts     []hostRule
 
-	fence  fence
-	copier *copier // nil without a second place
+	fence     fence
+	copier    *copier  // nil without a second place
+	mailboxes []string // addresses, set by Connect
 }
 
 // Settings of a room lie in room.json and are written once, by Init.

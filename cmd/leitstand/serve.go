@@ -7,81 +7,13 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"os"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
-	"leitstand/access"
-	"leitstand/catalogue"
 	"leitstand/room"
 	"leitstand/web"
 )
-
-type initCmd struct {
-	roomFlags
-	Name      string `help:"Name of the room." default:"Leitstand"`
-	Example   bool   `help:"A practice room with fictitious tenants and people, marked ÜBUNG for life."`
-	Case      string `help:"A practice room of a public case." enum:",2023" default:""`
-	Catalogue string `help:"Catalogue to import (file or directory), for a real room." type:"path"`
-	People    string `help:"People as JSON list {id,name,roles,kasse}, for a real room." type:"existingfile"`
-	Seed      uint64 `help:"Seed of generated values of practice rooms." default:"2023"`
-}
-
-// Run makes a room.
-func (c *initCmd) Run(a *app) error {
-	opt, err := c.options(a)
-	if err != nil {
-		return err
-	}
-	s, err := c.setup(opt)
-	if err != nil {
-		return err
-	}
-	r, err := room.Init(a.ctx, opt, s)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = r.Close() }() // everything is durable
-	fmt.Fprintf(a.stdout, "Raum „%s“ in %s: %d Kassen, %d Dienste, %d Stellen, %d Personen.\n",
-		s.Name, c.Data, len(s.Catalogue.Kassen), len(s.Catalogue.Services), len(s.Catalogue.Placements), len(s.People))
-	fmt.Fprintf(a.stdout, "Öffentlicher Schlüssel des Buchs (aufschreiben oder bei Zeugen hinterlegen):\n  %s\nWeiter mit:\n  leitstand serve --data %s\n", r.Public(), c.Data)
-	return nil
-}
-
-func (c *initCmd) setup(opt room.Options) (room.Setup, error) {
-	s := room.Setup{Name: c.Name, Passphrase: opt.Passphrase}
-	switch {
-	case c.Example || c.Case != "":
-		s.Exercise, s.Owner = true, "operator"
-		s.Catalogue = catalogue.Example(c.Seed)
-		if c.Case != "" {
-			s.Catalogue = catalogue.Case2023(c.Seed)
-		}
-		var ids []catalogue.KasseID
-		for _, k := range s.Catalogue.Kassen {
-			ids = append(ids, k.ID)
-		}
-		s.People = room.PracticePeople(ids...)
-		return s, nil
-	case c.Catalogue == "" || c.People == "":
-		return s, errors.New("a real room needs --catalogue and --people (or try --example)")
-	}
-	files, err := catalogueFiles([]string{c.Catalogue})
-	if err != nil {
-		return s, err
-	}
-	if s.Catalogue, err = catalogue.Import(files...); err != nil {
-		return s, err
-	}
-	if s.People, err = readPeople(c.People); err != nil {
-		return s, err
-	}
-	if len(s.People) > 0 {
-		s.Owner = s.People[0].ID
-	}
-	return s, nil
-}
 
 type serveCmd struct {
 	roomFlags
@@ -191,12 +123,4 @@ func serveScreens(ctx context.Context, r *room.Room, listen string, ready func(l
 		return fmt.Errorf("serving the control room: %w", err)
 	}
 	return nil
-}
-
-func readPeople(file string) ([]access.Person, error) {
-	b, err := os.ReadFile(file)
-	if err != nil {
-		return nil, fmt.Errorf("reading people: %w", err)
-	}
-	return room.ParsePeople(b)
 }

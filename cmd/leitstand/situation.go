@@ -88,6 +88,7 @@ type signalCmd struct {
 	Acknowledge signalAcknowledgeCmd `cmd:"" help:"Take a signal on."`
 	Dismiss     signalDismissCmd     `cmd:"" help:"Dismiss a signal, with a reason."`
 	Attach      signalAttachCmd      `cmd:"" help:"Attach a signal to an incident."`
+	Test        signalTestCmd        `cmd:"" help:"Raise a test alarm: is the way from an alarm to a person in order?"`
 }
 
 type signalListCmd struct{ roomFlags }
