@@ -42,7 +42,7 @@ func TestLongProxyBesideOthers(t *testing.T) {
 	if err := manyDoors(t, "http://"+up.addr).Save(filepath.Join(dir, "doors")); err != nil {
 		t.Fatal(err)
 	}
-	gw := startPart(t, partConfig{Part: "gateway", Dir: dir})
+	gw := startPart(t, partConfig{Part: "gateway", Dir: dir, Calm: true})
 	proxies = append(proxies, &proxy{name: "leitstand", addr: gw.addr, pid: gw.cmd.Process.Pid})
 	proxies = append(proxies, startNginx(t, up.addr), startHAProxy(t, up.addr))
 	hu := startPart(t, partConfig{Part: "httputil", Target: "http://" + up.addr})

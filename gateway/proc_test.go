@@ -34,6 +34,9 @@ type partConfig struct {
 	Listen string `json:"listen"`
 	Dir    string `json:"dir"`    // of the gateway's table, spool and key, or of the upstream's book
 	Target string `json:"target"` // of httputil
+	// Calm: the table's file is looked at as often as by `leitstand gateway serve`,
+	// not as often as tests of fast changes need.
+	Calm bool `json:"calm"`
 }
 
 func TestMain(m *testing.M) {
@@ -56,7 +59,7 @@ func runPart(c partConfig) error {
 	switch c.Part {
 	case "gateway":
 		gateway.Tune()
-		g, err := partGateway(c.Dir)
+		g, err := partGateway(c.Dir, c.Calm)
 		if err != nil {
 			return err
 		}
@@ -83,7 +86,7 @@ func runPart(c partConfig) error {
 }
 
 // partGateway is a gateway that obeys DIR/doors and delivers from DIR/spool.
-func partGateway(dir string) (*gateway.Gateway, error) {
+func partGateway(dir string, calm bool) (*gateway.Gateway, error) {
 	raw, err := os.ReadFile(filepath.Join(dir, "key"))
 	if err != nil {
 		return nil, err
@@ -105,13 +108,17 @@ func partGateway(dir string) (*gateway.Gateway, error) {
 	g.Keeper = s
 	p := &gateway.Replayer{Gateway: g, Spool: s, Opener: func(context.Context, catalogue.KasseID) (emergency.Opener, error) { return private, nil }}
 	ctx := context.Background()
-	go func() { _ = g.FollowFile(ctx, filepath.Join(dir, "doors"), 2*time.Millisecond) }()
+	look, replay := 2*time.Millisecond, 20*time.Millisecond
+	if calm {
+		look, replay = 50*time.Millisecond, time.Second
+	}
+	go func() { _ = g.FollowFile(ctx, filepath.Join(dir, "doors"), look) }()
 	go func() {
 		for {
 			if _, err := p.Due(ctx, time.Now()); err != nil {
 				fmt.Fprintln(os.Stderr, err)
 			}
-			time.Sleep(20 * time.Millisecond)
+			time.Sleep(replay)
 		}
 	}()
 	return g, nil
