@@ -330,7 +330,7 @@ func (x *Executor) prober() Prober {
 func (x *Executor) again(ctx context.Context, p planned, before []Act) ([]Act, error) {
 	var acts []Act
 	for _, a := range before {
-		if !a.Back && (a.State == Done || a.State == Unclear) && !x.powersOff(p, a.Driver) {
+		if !a.Back && a.Driver != DoorsDriver && (a.State == Done || a.State == Unclear) && !x.powersOff(p, a.Driver) {
 			acts = append(acts, a)
 		}
 	}
@@ -373,7 +373,8 @@ func (x *Executor) Verify(ctx context.Context) error {
 	return err
 }
 
-// InForce lists the targets that are off by acts that were not taken back.
+// InForce lists the targets that are off by acts that were not taken back. Doors
+// are none: operation opens and closes them.
 func InForce(acts []Act) []string {
 	off := map[string]bool{}
 	for _, a := range acts {

@@ -29,9 +29,11 @@ type Gateway struct {
 	Banner    string                               // on every page of ours, "ÜBUNG" in an exercise
 
 	live  atomic.Pointer[liveTable]
-	mu    sync.Mutex // of Set and old
+	mu    sync.Mutex // of Set, Hold and old
 	old   []*passage // passages of doors that were replaced and still have requests
-	proxy sync.Map   // upstream → *way
+	table *Table     // as it was set, before held
+	held  map[catalogue.PlacementID]operation.Mode
+	proxy sync.Map // upstream → *way
 }
 
 // maxBody bounds a buffered request.
@@ -51,6 +53,12 @@ type liveTable struct {
 func (g *Gateway) Set(t *Table) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.set(t)
+}
+
+func (g *Gateway) set(t *Table) {
+	g.table = t
+	t = t.holding(g.held)
 	next := &liveTable{Table: t, passages: make([]*passage, len(t.Doors))}
 	before := map[routeKey]*passage{}
 	if was := g.live.Load(); was != nil {
@@ -61,8 +69,8 @@ func (g *Gateway) Set(t *Table) {
 	for i := range t.Doors {
 		d := &t.Doors[i]
 		p, same := before[d.key()]
-		if !same || p.version != d.Row.Version || p.placement != d.Placement {
-			p = &passage{placement: d.Placement, version: d.Row.Version}
+		if !same || p.version != d.Row.Version || p.placement != d.Placement || p.answer != d.Row.Answer {
+			p = &passage{placement: d.Placement, version: d.Row.Version, answer: d.Row.Answer}
 		} else {
 			delete(before, d.key())
 		}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"leitstand/catalogue"
+	"leitstand/operation"
 )
 
 // passage counts the requests that started under one version of one door, and
@@ -16,6 +17,7 @@ import (
 type passage struct {
 	placement catalogue.PlacementID
 	version   int64
+	answer    operation.Answer
 	under     atomic.Int64
 	tat       atomic.Int64 // of the rate limit: when the next request is due, Unix nanoseconds
 	since     time.Time    // when the door was replaced; guarded by Gateway.mu

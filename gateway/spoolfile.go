@@ -127,7 +127,7 @@ func (f *spoolFile) load(name string) (remains string, err error) {
 	if _, err := f.file.ReadAt(out, f.end); err != nil && !errors.Is(err, io.EOF) {
 		return "", err
 	}
-	if err := writeDurably(remains, out); err != nil {
+	if err := WriteDurably(remains, out); err != nil {
 		return "", err
 	}
 	if err := f.file.Truncate(f.end); err != nil {

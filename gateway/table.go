@@ -200,13 +200,14 @@ func (t *Table) Save(file string) error {
 	}
 	sum := sha256.Sum256(body)
 	content := append([]byte(fileHeader+hex.EncodeToString(sum[:])+"\n"), body...)
-	if err := writeDurably(file, content); err != nil {
+	if err := WriteDurably(file, content); err != nil {
 		return fmt.Errorf("keeping the table of doors: %w", err)
 	}
 	return nil
 }
 
-func writeDurably(file string, content []byte) error {
+// WriteDurably keeps a file so that a power cut leaves either the old or the new one.
+func WriteDurably(file string, content []byte) error {
 	dir := filepath.Dir(file)
 	f, err := os.CreateTemp(dir, filepath.Base(file)+".new-*")
 	if err != nil {

@@ -61,6 +61,7 @@ type Doors struct {
 	Spool   *gateway.Spool
 	replay  *gateway.Replayer
 
+	local   sync.Mutex // of the local log
 	mu      sync.Mutex // one step at a time
 	version int64      // of the state that the table was made of; -1 before the first
 }
@@ -127,6 +128,12 @@ func (r *Room) OpenDoors(ctx context.Context, c DoorsConfig, emergencies map[cat
 	}
 	d.Gateway.Keeper = d.Spool
 	d.replay = &gateway.Replayer{Gateway: d.Gateway, Spool: d.Spool, Opener: d.opener, Owner: r.heldBy, Log: r.opt.Log}
+	if err := d.Hold(); err != nil { // nobody may guess what people ordered
+		return nil, errors.Join(err, d.Spool.Close())
+	}
+	if err := d.TakeLocal(ctx); err != nil {
+		r.opt.Log.Error("doors stay as people moved them at this gateway", slog.Any("error", err))
+	}
 	register := &operation.RegisterGateway{Node: c.Node, Services: slices.Sorted(maps.Keys(services))}
 	register.Reason = "Zugang in Betrieb genommen"
 	register.Sign(r.Now(), access.Person{ID: ledger.System})
@@ -285,10 +292,13 @@ func (d *Doors) Replay(ctx context.Context, now time.Time) (next time.Time, err 
 // Run follows the doors until ctx ends: a commit of this process is obeyed at
 // once, one of another process on the same database within 50 ms.
 func (d *Doors) Run(ctx context.Context) error {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	wg.Go(func() { d.guard(ctx) })
 	var replay time.Time
 	for {
 		changed := d.room.Store.Changed() // before reading: nothing is missed
-		err := errors.Join(d.Step(ctx), d.Report(ctx))
+		err := errors.Join(d.TakeLocal(ctx), d.Step(ctx), d.Report(ctx))
 		if now := time.Now(); !now.Before(replay) {
 			_, rerr := d.Replay(ctx, now)
 			if rerr != nil && !errors.Is(rerr, emergency.ErrLocked) {
@@ -303,6 +313,20 @@ func (d *Doors) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-changed:
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// guard does what must not wait for the database: it obeys the local log.
+func (d *Doors) guard(ctx context.Context) {
+	for {
+		if err := d.Hold(); err != nil {
+			d.room.opt.Log.Error("doors stay as they are", slog.Any("error", err))
+		}
+		select {
+		case <-ctx.Done():
+			return
 		case <-time.After(50 * time.Millisecond):
 		}
 	}

@@ -44,6 +44,11 @@ func importLog(ctx context.Context, r *Room, as access.Person, a importLogArgs) 
 	if err != nil {
 		return ImportedLog{}, err
 	}
+	return r.takeLog(ctx, as.ID, records, a.Reason)
+}
+
+// takeLog takes records over, measure by measure.
+func (r *Room) takeLog(ctx context.Context, actor string, records []containment.LogRecord, reason string) (ImportedLog, error) {
 	if len(records) == 0 {
 		return ImportedLog{}, fmt.Errorf("the log is empty")
 	}
@@ -66,7 +71,7 @@ func importLog(ctx context.Context, r *Room, as access.Person, a importLogArgs) 
 	}
 	for _, m := range measures {
 		of := slices.DeleteFunc(slices.Clone(records), func(rec containment.LogRecord) bool { return rec.Act.Measure != m })
-		n, err := r.importMeasure(ctx, as, m, of, last[m], a.Reason)
+		n, err := r.importMeasure(ctx, actor, m, of, last[m], reason)
 		if err != nil {
 			return out, err
 		}
@@ -76,16 +81,16 @@ func importLog(ctx context.Context, r *Room, as access.Person, a importLogArgs) 
 }
 
 // importMeasure takes one measure over, in one transaction.
-func (r *Room) importMeasure(ctx context.Context, as access.Person, id string, records []containment.LogRecord, acts []containment.Act, reason string) (int, error) {
+func (r *Room) importMeasure(ctx context.Context, actor, id string, records []containment.LogRecord, acts []containment.Act, reason string) (int, error) {
 	people, err := r.peopleOf(ctx, acts[0].By)
 	if err != nil {
 		return 0, err
 	}
 	now := r.Now()
 	m := containment.Measure{
-		ID: id, Title: "Not-Aus", Stage: 2, State: containment.Unconfirmed, Reason: records[0].Reason, OrderedBy: people[0].ID, OrderedAt: db.Trim(records[0].At),
+		ID: id, Title: titleOf(acts), Stage: 2, State: containment.Unconfirmed, Reason: records[0].Reason, OrderedBy: people[0].ID, OrderedAt: db.Trim(records[0].At),
 	}
-	cut := &operation.OrderCut{Measure: id, Immediate: len(people) < 2}
+	cut := &operation.OrderCut{Measure: id, Immediate: len(people) < 2, Behaviour: map[catalogue.PlacementID]catalogue.Behaviour{}}
 	if len(people) > 1 {
 		m.State, m.SecondBy = containment.Ordered, people[1].ID
 	}
@@ -97,6 +102,9 @@ func (r *Room) importMeasure(ctx context.Context, as access.Person, id string, r
 			if row, ok := r.Operation.Current().Placement(p); ok && row.Regular.Connected() && !slices.Contains(m.Placements, p) {
 				m.Placements = append(m.Placements, p)
 				cut.Nodes = append(cut.Nodes, string(p))
+				if move, ok := a.Move(); ok {
+					cut.Behaviour[p] = move.To
+				}
 			}
 		}
 	}
@@ -110,15 +118,15 @@ func (r *Room) importMeasure(ctx context.Context, as access.Person, id string, r
 			}
 		}
 		_, err := ledger.Append(ctx, tx, ledger.Entry{
-			At: now, Actor: as.ID, Kind: "killswitch.imported", Subject: id, Reason: reason,
+			At: now, Actor: actor, Kind: "killswitch.imported", Subject: id, Reason: reason,
 			Data: map[string]any{"from": records[0].At, "to": records[len(records)-1].At, "records": len(records)},
 		})
-		return errors.Join(err, containment.Record(ctx, tx, now, as.ID, "measure.recorded", m))
+		return errors.Join(err, containment.Record(ctx, tx, now, actor, "measure.recorded", m))
 	}
 	if len(cut.Nodes) == 0 {
 		return 0, r.Store.Write(ctx, record)
 	}
-	cut.Reason = "Not-Aus: " + m.Reason
+	cut.Reason = m.Title + ": " + m.Reason
 	cut.Sign(now, people...)
 	_, err = r.act(ctx, cut, record)
 	return len(cut.Nodes), err
@@ -137,4 +145,12 @@ func (r *Room) peopleOf(ctx context.Context, ids []string) ([]access.Person, err
 		return nil, errors.New("the log names nobody who ordered it")
 	}
 	return out, nil
+}
+
+// titleOf names what was done without the room.
+func titleOf(acts []containment.Act) string {
+	if !slices.ContainsFunc(acts, func(a containment.Act) bool { return a.Driver != containment.DoorsDriver }) {
+		return "Tür ohne Verbindung zum Raum geschlossen"
+	}
+	return "Not-Aus"
 }

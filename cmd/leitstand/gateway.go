@@ -107,6 +107,8 @@ func (f gatewayFlags) beside(a *app, r *room.Room, addr string, rest func(ctx co
 
 type gatewayCmd struct {
 	Serve  gatewayServeCmd  `cmd:"" help:"Stand at the doors without a room: obey a table file, keep what doors buffer in a spool beside it."`
+	Move   gatewayMoveCmd   `cmd:"" help:"Without the room: move doors of this gateway to buffer or notice, signed by two or in immediate danger."`
+	Held   gatewayHeldCmd   `cmd:"" help:"Doors that were moved without the room and are not in its ledger yet."`
 	Table  gatewayTableCmd  `cmd:"" help:"Print a table file."`
 	Rescue gatewayRescueCmd `cmd:"" help:"Rebuild a damaged table file of a room from its ledger."`
 }
@@ -117,6 +119,7 @@ type gatewayServeCmd struct {
 	Listen string `help:"Address of the gateway." default:"127.0.0.1:8470"`
 	Spool  string `help:"Directory for what doors buffer. Default: spool beside the table." type:"path" placeholder:"DIR"`
 	Node   string `help:"Name of this gateway." default:"gateway"`
+	Keys   string `help:"Directory with ledger.key, which signs doors.log (leitstand gateway move). Default beside the table." type:"path"`
 }
 
 // Run starts from the file alone; a damaged one stops the start.
@@ -135,6 +138,9 @@ func (c *gatewayServeCmd) Run(a *app) error {
 	log := slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	g := &gateway.Gateway{Log: log}
 	g.Set(t)
+	if err := holdMoves(g, filepath.Dir(c.Table), c.Keys); err != nil { // as with the table: a gateway does not guess
+		return err
+	}
 	s, err := gateway.OpenSpool(c.Spool, c.Node, g.KeysOf, log)
 	if err != nil {
 		return err
@@ -142,6 +148,7 @@ func (c *gatewayServeCmd) Run(a *app) error {
 	g.Keeper = s
 	group, ctx := errgroup.WithContext(a.ctx)
 	group.Go(func() error { return g.FollowFile(ctx, c.Table, 50*time.Millisecond) })
+	group.Go(func() error { return followMoves(ctx, g, filepath.Dir(c.Table), c.Keys) })
 	group.Go(func() error { return c.serve(ctx, a, g, c.Listen) })
 	return errors.Join(group.Wait(), s.Close())
 }
