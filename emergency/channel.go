@@ -24,6 +24,14 @@ type Channel interface {
 	List(ctx context.Context, q ListQuery) ([]ListEntry, error)
 }
 
+// ErrPending says that a slow channel has not brought the answer yet. The
+// question is on its way; asking again later finds the answer.
+var ErrPending = errors.New("the other side has not answered yet")
+
+// Whole is a [Channel] that answers one question about all buckets at once:
+// each question is a journey.
+type Whole interface{ Whole() }
+
 // HTTPS posts to the regular system's adapter: URL/parcels, URL/comparisons and
 // URL/list. Parcels carry the batch as Idempotency-Key
 // (draft-ietf-httpapi-idempotency-key-header).

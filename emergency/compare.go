@@ -37,7 +37,8 @@ type Comparison struct {
 	Version   int                   `json:"version"`
 	Kasse     catalogue.KasseID     `json:"kasse"`
 	Placement catalogue.PlacementID `json:"placement"`
-	Head      string                `json:"head"` // signed head of our ledger
+	Head      string                `json:"head"`            // signed head of our ledger
+	Nonce     string                `json:"nonce,omitempty"` // of this question: an answer to another one is none
 	Ours      []Line                `json:"ours"`
 
 	Receiver string    `json:"receiver"`
@@ -54,6 +55,7 @@ type ListQuery struct {
 	Kasse     catalogue.KasseID     `json:"kasse"`
 	Placement catalogue.PlacementID `json:"placement"`
 	Bucket    string                `json:"bucket"`
+	Nonce     string                `json:"nonce,omitempty"` // of the comparison that it belongs to
 }
 
 // Difference is one item about which the two sides disagree.
@@ -151,7 +153,7 @@ func readComparison(key ed25519.PublicKey, s Signed, sent Comparison) (Compariso
 	if err := s.verify(key, comparisonContext, &c); err != nil {
 		return c, err
 	}
-	if c.Version != WireVersion || c.Kasse != sent.Kasse || c.Placement != sent.Placement || c.Head != sent.Head || !slices.Equal(c.Ours, sent.Ours) {
+	if c.Version != WireVersion || c.Kasse != sent.Kasse || c.Placement != sent.Placement || c.Head != sent.Head || c.Nonce != sent.Nonce || !slices.Equal(c.Ours, sent.Ours) {
 		return c, ErrReceipt
 	}
 	return c, nil

@@ -1,10 +1,12 @@
 package emergency
 
 import (
+	"context"
 	"crypto/ed25519"
 	"crypto/subtle"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"time"
@@ -43,21 +45,71 @@ func (r *Receiver) parcels(w http.ResponseWriter, req *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	receipt, err := r.Receiving.Receive(req.Context(), p)
+	signed, err := r.take(req.Context(), p)
 	switch {
 	case errors.Is(err, ErrConflict):
 		http.Error(w, err.Error(), http.StatusUnprocessableEntity)
-		return
 	case err != nil:
 		http.Error(w, "the parcel could not be stored: send it again later", http.StatusServiceUnavailable)
-		return
+	default:
+		r.answer(w, signed, nil)
+	}
+}
+
+// take gives a checked parcel to the Receiving and signs what it says.
+func (r *Receiver) take(ctx context.Context, p Parcel) (Signed, error) {
+	receipt, err := r.Receiving.Receive(ctx, p)
+	if err != nil {
+		return Signed{}, err
 	}
 	receipt.Version, receipt.Receiver, receipt.Kasse, receipt.Batch = WireVersion, r.Name, p.Kasse, p.Batch
 	if receipt.At.IsZero() {
 		receipt.At = time.Now().UTC()
 	}
-	s, err := SignReceipt(r.Key, receipt)
-	r.answer(w, s, err)
+	return SignReceipt(r.Key, receipt)
+}
+
+// Question is what a sender wants to know.
+type Question string
+
+// The questions, as files and mails name them.
+const (
+	AskParcel     Question = "parcel"
+	AskComparison Question = "comparison"
+	AskList       Question = "list"
+)
+
+// Answer answers a question that came on a channel other than HTTPS, in JSON as
+// HTTPS would. An error says that there is no answer now: ask again later.
+func (r *Receiver) Answer(ctx context.Context, q Question, body []byte) ([]byte, error) {
+	var out any
+	var err error
+	switch q {
+	case AskParcel:
+		var p Parcel
+		if err = json.Unmarshal(body, &p); err == nil {
+			err = p.Check()
+		}
+		if err == nil {
+			out, err = r.take(ctx, p)
+		}
+	case AskComparison:
+		var c Comparison
+		if err = json.Unmarshal(body, &c); err == nil {
+			out, err = r.weigh(ctx, c)
+		}
+	case AskList:
+		var l ListQuery
+		if err = json.Unmarshal(body, &l); err == nil {
+			out, err = r.Receiving.List(ctx, l)
+		}
+	default:
+		err = fmt.Errorf("%q is no question", q)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("answering a %s: %w", q, err)
+	}
+	return json.Marshal(out)
 }
 
 func (r *Receiver) comparisons(w http.ResponseWriter, req *http.Request) {
@@ -65,14 +117,22 @@ func (r *Receiver) comparisons(w http.ResponseWriter, req *http.Request) {
 	if !r.read(w, req, &c) {
 		return
 	}
-	theirs, err := r.Receiving.Compare(req.Context(), c)
+	signed, err := r.weigh(req.Context(), c)
 	if err != nil {
 		http.Error(w, "the books could not be read: ask again later", http.StatusServiceUnavailable)
 		return
 	}
+	r.answer(w, signed, nil)
+}
+
+// weigh adds the receiver's side to a comparison and signs both.
+func (r *Receiver) weigh(ctx context.Context, c Comparison) (Signed, error) {
+	theirs, err := r.Receiving.Compare(ctx, c)
+	if err != nil {
+		return Signed{}, err
+	}
 	c.Receiver, c.Theirs, c.At = r.Name, theirs, time.Now().UTC()
-	s, err := sign(r.Key, comparisonContext, c)
-	r.answer(w, s, err)
+	return sign(r.Key, comparisonContext, c)
 }
 
 func (r *Receiver) list(w http.ResponseWriter, req *http.Request) {

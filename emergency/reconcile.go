@@ -2,10 +2,12 @@ package emergency
 
 import (
 	"context"
+	"crypto/rand"
 	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"leitstand/base/db"
@@ -49,7 +51,10 @@ func (h *Handover) Reconcile(ctx context.Context, now time.Time, actor string) (
 	if err != nil {
 		return Outcome{}, err
 	}
-	sent := Comparison{Version: WireVersion, Kasse: h.Journal.kasse, Placement: h.Placement, Head: head.Note, Ours: Sum(ours)}
+	sent, err := h.question(ctx, Comparison{Version: WireVersion, Kasse: h.Journal.kasse, Placement: h.Placement, Head: head.Note, Ours: Sum(ours)})
+	if err != nil {
+		return Outcome{}, err
+	}
 	signed, err := h.Channel.Compare(ctx, sent)
 	if err != nil {
 		return Outcome{}, fmt.Errorf("comparing %s: %w", h.Placement, err)
@@ -60,10 +65,51 @@ func (h *Handover) Reconcile(ctx context.Context, now time.Time, actor string) (
 	}
 	out := Outcome{Agrees: got.Agrees(), Comparison: got, Signed: signed}
 	if !out.Agrees {
-		out.Differences, err = h.differences(ctx, ours)
+		if out.Differences, err = h.differences(ctx, ours, sent.Nonce); err != nil {
+			return out, err
+		}
+		return out, h.answered(ctx)
+	}
+	if err := h.markReconciled(ctx, now, actor, signed); err != nil {
 		return out, err
 	}
-	return out, h.markReconciled(ctx, now, actor, signed)
+	return out, h.answered(ctx)
+}
+
+// question gives a comparison its nonce. One that is on its way and asks the
+// same is asked once more, so that a slow channel finds its answer.
+func (h *Handover) question(ctx context.Context, c Comparison) (Comparison, error) {
+	var kept []byte
+	err := h.Journal.store.QueryRow(ctx, `select question from journal_asked where placement = $1`, string(h.Placement)).Scan(&kept)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return c, fmt.Errorf("reading the last question about %s: %w", h.Placement, err)
+	}
+	var last Comparison
+	if err == nil && json.Unmarshal(kept, &last) == nil && slices.Equal(last.Ours, c.Ours) {
+		return last, nil
+	}
+	c.Nonce = rand.Text()
+	b, err := json.Marshal(c)
+	if err != nil {
+		return c, fmt.Errorf("encoding a comparison of %s: %w", h.Placement, err)
+	}
+	err = h.Journal.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
+		_, err := tx.Exec(ctx, `insert into journal_asked (placement, question) values ($1, $2)
+			on conflict (placement) do update set question = excluded.question`, string(h.Placement), b)
+		return err
+	})
+	if err != nil {
+		return c, fmt.Errorf("keeping the question about %s: %w", h.Placement, err)
+	}
+	return c, nil
+}
+
+// answered forgets the question: the next comparison asks anew.
+func (h *Handover) answered(ctx context.Context) error {
+	return h.Journal.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
+		_, err := tx.Exec(ctx, `delete from journal_asked where placement = $1`, string(h.Placement))
+		return err
+	})
 }
 
 // entries reads what was handed over from the receipts. Items that we rejected
@@ -128,7 +174,14 @@ func (h *Handover) receipts(ctx context.Context, opener Opener) (map[string]Rece
 }
 
 // differences asks for the receiver's entries bucket by bucket.
-func (h *Handover) differences(ctx context.Context, ours []ListEntry) ([]Difference, error) {
+func (h *Handover) differences(ctx context.Context, ours []ListEntry, nonce string) ([]Difference, error) {
+	if _, ok := h.Channel.(Whole); ok {
+		theirs, err := h.Channel.List(ctx, ListQuery{Kasse: h.Journal.kasse, Placement: h.Placement, Nonce: nonce})
+		if err != nil {
+			return nil, fmt.Errorf("listing %s: %w", h.Placement, err)
+		}
+		return Differences(ours, theirs), nil
+	}
 	buckets := map[string][]ListEntry{}
 	for _, e := range ours {
 		buckets[e.ID[:2]] = append(buckets[e.ID[:2]], e)
@@ -136,7 +189,7 @@ func (h *Handover) differences(ctx context.Context, ours []ListEntry) ([]Differe
 	var out []Difference
 	for i := range 256 {
 		bucket := fmt.Sprintf("%02x", i)
-		theirs, err := h.Channel.List(ctx, ListQuery{Kasse: h.Journal.kasse, Placement: h.Placement, Bucket: bucket})
+		theirs, err := h.Channel.List(ctx, ListQuery{Kasse: h.Journal.kasse, Placement: h.Placement, Bucket: bucket, Nonce: nonce})
 		if err != nil {
 			return nil, fmt.Errorf("listing bucket %s of %s: %w", bucket, h.Placement, err)
 		}
