@@ -4,6 +4,8 @@ import (
 	"context"
 	"net/http"
 	"time"
+
+	"leitstand/emergency/sicknote"
 )
 
 // employerDesk is where employers of an exercise ask: the handler of the
@@ -20,7 +22,7 @@ func startEmployerDesk(ctx context.Context, p *player, token string) (*employerD
 		return nil, err
 	}
 	d := &employerDesk{addr: l.Addr().String(), done: make(chan struct{})}
-	d.server = &http.Server{Handler: p.room.Intake.EmployerHandler(EmployerTokens(token), p.room.Now), ReadHeaderTimeout: 5 * time.Second}
+	d.server = &http.Server{Handler: p.room.Intake.EmployerHandler(&sicknote.Employers{Tokens: EmployerTokens(token)}, p.room.Now), ReadHeaderTimeout: 5 * time.Second}
 	go func() {
 		defer close(d.done)
 		_ = d.server.Serve(l) // ends with an error when stopped, always

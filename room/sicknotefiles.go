@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"time"
 
@@ -16,7 +17,7 @@ import (
 // sickNoteFileActs are the ways of sick notes past the mailboxes: files, paper,
 // probes, deletion, and answers whose outcome is open.
 func sickNoteFileActs() map[string]handler {
-	return map[string]handler{
+	all := map[string]handler{
 		"sicknote.import":  doing(importMails),
 		"sicknote.export":  doing(exportSickNotes),
 		"sicknote.probe":   reading(probeMailboxes),
@@ -26,6 +27,8 @@ func sickNoteFileActs() map[string]handler {
 		"sicknote.answers": reading(sentAnswers),
 		"sicknote.resolve": doing(resolveAnswer),
 	}
+	maps.Copy(all, sickNoteEmployerActs())
+	return all
 }
 
 // mayHandle says who works in the intake of a Kasse without reading documents:

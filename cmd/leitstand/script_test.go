@@ -59,7 +59,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"capture": capture, "sql": tamper, "fields": fields, "count": count, "refused": refused,
 			"waitfor": waitFor, "snippet": snippet, "cleared": cleared,
-			"sicknote": sickNote, "mailserver": mailServer, "photograph": photograph,
+			"sicknote": sickNote, "mailserver": mailServer, "photograph": photograph, "askfiles": askFiles,
 			"regular": regularSystem, "items": takeItems,
 		},
 	})

@@ -75,8 +75,10 @@ func (c *serveCmd) Run(a *app) error {
 		fmt.Fprintf(a.stderr, "Konfiguration: %s (leitstand config show)\n", conf.from)
 	}
 	return c.beside(a, r, conf.Gateway.Listen, func(ctx context.Context) error {
-		return serveRoom(ctx, r, conf.Listen, conf.Logs, func(link string) {
-			fmt.Fprintf(a.stderr, "Leitstand: %s\nDer Link lässt ein Gerät ein. Für weitere: leitstand link --data %s\n", link, c.Data)
+		return withEmployers(ctx, a, r, func(ctx context.Context) error {
+			return serveRoom(ctx, r, conf.Listen, conf.Logs, func(link string) {
+				fmt.Fprintf(a.stderr, "Leitstand: %s\nDer Link lässt ein Gerät ein. Für weitere: leitstand link --data %s\n", link, c.Data)
+			})
 		})
 	})
 }

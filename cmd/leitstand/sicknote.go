@@ -21,6 +21,7 @@ type sicknoteCmd struct {
 	Prepared sicknotePreparedCmd `cmd:"" help:"Answers to practices that wait for release."`
 	Release  sicknoteReleaseCmd  `cmd:"" help:"Ask a second person to release prepared answers, all or of one code."`
 	sicknoteFileCmds
+	sicknoteEmployerCmds
 }
 
 type sicknoteStatusCmd struct{ roomFlags }

@@ -154,3 +154,16 @@ func photograph(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	ts.Check(errors.Join(jpeg.Encode(out, g, nil), out.Close()))
 }
+
+// askFiles (askfiles DIR) writes employers' requests of today about the sick notes 1
+// and 7.
+func askFiles(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: askfiles DIR")
+	}
+	ts.Check(os.MkdirAll(ts.MkAbs(args[0]), 0o700))
+	for name, n := range map[string]int{"one": 1, "two": 7} {
+		text := fmt.Sprintf(`{"datensatz_id":%q,"betriebsnummer":"12345678","versichertennummer":"A%09d","abwesenheit_ab":%q}`, name, n, time.Now().Format(time.DateOnly))
+		ts.Check(os.WriteFile(filepath.Join(ts.MkAbs(args[0]), name+".json"), []byte(text), 0o600))
+	}
+}

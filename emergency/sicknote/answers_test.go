@@ -382,7 +382,7 @@ func TestDiagnosisAndDoctorNeverLeave(t *testing.T) {
 	r.server.put(address, mail(t, kimmail.KindDelivery, c.ID, noteXML(t, c)))
 	r.poll(t)
 	token := "employer-token"
-	h := r.intake.EmployerHandler(map[[32]byte]sicknote.Employer{sha256.Sum256([]byte(token)): {Number: "12345678"}}, func() time.Time { return t0 })
+	h := r.intake.EmployerHandler(&sicknote.Employers{Tokens: map[[32]byte]sicknote.Employer{sha256.Sum256([]byte(token)): {Number: "12345678"}}}, func() time.Time { return t0 })
 	post := func(path, token string, req sicknote.Request) *httptest.ResponseRecorder {
 		body, err := json.Marshal(req)
 		must(t, err)
@@ -426,7 +426,7 @@ func TestDiagnosisAndDoctorNeverLeave(t *testing.T) {
 func dumpStore(t testing.TB, j *emergency.Journal) string {
 	t.Helper()
 	var b strings.Builder
-	for _, table := range []string{"ledger_entry", "journal_item", "journal_standing", "journal_batch", "sicknote_mail", "sicknote_leave", "sicknote_request", "sicknote_answer", "sicknote_tally", "journal_body"} {
+	for _, table := range []string{"ledger_entry", "journal_item", "journal_standing", "journal_batch", "sicknote_mail", "sicknote_leave", "sicknote_request", "sicknote_answer", "sicknote_report", "sicknote_told", "sicknote_tally", "journal_body"} {
 		rows, err := j.Store().Query(t.Context(), "select * from "+table)
 		must(t, err)
 		cols, err := rows.Columns()

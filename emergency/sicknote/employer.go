@@ -64,6 +64,7 @@ type Answer struct {
 	Code      Code      `json:"kennzeichen"`
 	Proofs    []Proof   `json:"nachweise,omitempty"`
 	FollowsUp bool      `json:"folgemeldung,omitempty"` // sent by itself after an interim answer
+	Cancels   string    `json:"storno_von,omitempty"`   // takes back the answer with this datensatz_id; what holds now follows in another
 }
 
 // Proof is one certified period.
@@ -109,9 +110,9 @@ func (in *Intake) Answer(ctx context.Context, r Request, now time.Time) (Answer,
 	if err != nil {
 		return Answer{}, err
 	}
-	a := answer(row, leaves, now)
+	a, used := answer(row, leaves, now)
 	err = j.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
-		return row.put(ctx, tx, "employer.answered", a, now)
+		return row.put(ctx, tx, "employer.answered", a, used, now)
 	})
 	if err != nil {
 		return Answer{}, fmt.Errorf("recording the answer to request %q: %w", r.ID, err)
@@ -127,13 +128,13 @@ func leavesOf(ctx context.Context, q db.Querier, person string) ([]*leaveRow, er
 	return leaves, nil
 }
 
-// answer decides. It is pure but for the new id.
-func answer(r *requestRow, leaves []*leaveRow, now time.Time) Answer {
+// answer decides, and says what it rests on. It is pure but for the new id.
+func answer(r *requestRow, leaves []*leaveRow, now time.Time) (a Answer, used []emergency.Number) {
 	_, reference, _ := strings.Cut(r.ID, "/")
-	a := Answer{ID: newUUID(), Reference: reference, At: now.UTC().Truncate(time.Second), Code: CodeNotYet}
+	a = Answer{ID: newUUID(), Reference: reference, At: now.UTC().Truncate(time.Second), Code: CodeNotYet}
 	valid := matching(leaves, r.From, leaveValid)
 	for _, l := range valid {
-		a.Proofs = append(a.Proofs, l.proof())
+		a.Proofs, used = append(a.Proofs, l.proof()), append(used, l.Number)
 	}
 	switch {
 	case len(valid) > 0:
@@ -141,7 +142,7 @@ func answer(r *requestRow, leaves []*leaveRow, now time.Time) Answer {
 	case len(matching(leaves, r.From, leaveDoubt)) > 0:
 		a.Code = CodeInDoubt
 	}
-	return a
+	return a, used
 }
 
 // matching finds the leaves that answer for an absence: those that start that day,
@@ -187,57 +188,6 @@ func (l *leaveRow) proof() Proof {
 	}
 }
 
-// FollowUps answers again, by itself, where an interim answer can now be replaced:
-// after code 4 for 14 days, after code 7 for 28. Each follow-up is given once.
-func (in *Intake) FollowUps(ctx context.Context, k catalogue.KasseID, now time.Time) ([]Answer, error) {
-	j, err := in.config.Journals.Open(ctx, k)
-	if err != nil {
-		return nil, err
-	}
-	waiting, err := db.Collect(ctx, j.Store(), scanRequest, requestQuery+`where expires > $1 order by asked, id`, db.Micro(now))
-	if err != nil {
-		return nil, fmt.Errorf("reading interim answers of Kasse %s: %w", k, err)
-	}
-	var out []Answer
-	for _, r := range waiting {
-		a, err := in.followUp(ctx, j, r, now)
-		if err != nil {
-			return out, err
-		}
-		if a.Code != 0 {
-			out = append(out, a)
-		}
-	}
-	return out, nil
-}
-
-func (in *Intake) followUp(ctx context.Context, j *emergency.Journal, r *requestRow, now time.Time) (Answer, error) {
-	leaves, err := leavesOf(ctx, j.Store(), r.Person)
-	if err != nil {
-		return Answer{}, err
-	}
-	a := answer(r, leaves, now)
-	if a.Code != CodeUnfit {
-		return Answer{}, nil
-	}
-	a.FollowsUp = true
-	err = j.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
-		var expires int64
-		if err := tx.QueryRow(ctx, `select expires from sicknote_request where id = $1`, r.ID).Scan(&expires); err != nil {
-			return err
-		}
-		if expires == 0 { // somebody else was faster
-			a = Answer{}
-			return nil
-		}
-		return r.put(ctx, tx, "employer.followed_up", a, now)
-	})
-	if err != nil {
-		return Answer{}, fmt.Errorf("recording the follow-up to request %q: %w", r.ID, err)
-	}
-	return a, nil
-}
-
 // requestSchema is added to [Schema].
 const requestSchema = `
 	create table sicknote_request (
@@ -260,34 +210,53 @@ type requestRow struct {
 	From     string `json:"from"`
 	Asked    int64  `json:"asked"`
 	Code     Code   `json:"code"`
-	Expires  int64  `json:"expires"` // of the duty to report, 0 when there is none
+	Expires  int64  `json:"expires"`          // of the duty to report, 0 when there is none
+	Answer   string `json:"answer,omitempty"` // id of the last answer
 }
 
 func (r *requestRow) row() ledger.Row {
 	return ledger.Row{Table: "sicknote_request", Key: r.ID, Value: *r}
 }
 
-const requestQuery = `select id, employer, person, since, asked, code, expires from sicknote_request `
+const requestQuery = `select id, employer, person, since, asked, code, expires, answer from sicknote_request `
 
 func scanRequest(rows *sql.Rows) (*requestRow, error) {
 	r := &requestRow{}
-	err := rows.Scan(&r.ID, &r.Employer, &r.Person, &r.From, &r.Asked, &r.Code, &r.Expires)
+	err := rows.Scan(&r.ID, &r.Employer, &r.Person, &r.From, &r.Asked, &r.Code, &r.Expires, &r.Answer)
 	return r, err
 }
 
-func (r *requestRow) put(ctx context.Context, tx *db.Tx, kind string, a Answer, now time.Time) error {
-	r.Code, r.Expires = a.Code, 0
+// put writes the request with its last answer, and what that rests on.
+func (r *requestRow) put(ctx context.Context, tx *db.Tx, kind string, a Answer, used []emergency.Number, now time.Time, also ...ledger.Row) error {
+	r.Code, r.Expires, r.Answer = a.Code, 0, a.ID
 	if d := a.Code.follow(); d > 0 {
 		r.Expires = db.Micro(time.UnixMicro(r.Asked).Add(d))
 	}
-	if _, err := tx.Exec(ctx, `insert into sicknote_request (id, employer, person, since, asked, code, expires) values ($1, $2, $3, $4, $5, $6, $7)
+	if _, err := tx.Exec(ctx, `insert into sicknote_request (id, employer, person, since, asked, code, expires, answer) values ($1, $2, $3, $4, $5, $6, $7, $8)
 		on conflict (id) do update set employer = excluded.employer, person = excluded.person, since = excluded.since,
-			asked = excluded.asked, code = excluded.code, expires = excluded.expires`,
-		r.ID, r.Employer, r.Person, r.From, r.Asked, int64(r.Code), r.Expires); err != nil {
+			asked = excluded.asked, code = excluded.code, expires = excluded.expires, answer = excluded.answer`,
+		r.ID, r.Employer, r.Person, r.From, r.Asked, int64(r.Code), r.Expires, r.Answer); err != nil {
+		return err
+	}
+	if err := r.restsOn(ctx, tx, used); err != nil {
 		return err
 	}
 	_, err := ledger.Append(ctx, tx, ledger.Entry{
-		At: now, Actor: ledger.System, Kind: kind, Subject: r.ID, Data: map[string]Code{"code": a.Code}, Rows: []ledger.Row{r.row()},
+		At: now, Actor: ledger.System, Kind: kind, Subject: r.ID, Data: map[string]Code{"code": a.Code}, Rows: append(also, r.row()),
 	})
 	return err
+}
+
+// restsOn keeps which sick notes an answer was made from: when one is cancelled,
+// the answer is taken back.
+func (r *requestRow) restsOn(ctx context.Context, tx *db.Tx, used []emergency.Number) error {
+	if _, err := tx.Exec(ctx, `delete from sicknote_told where request = $1`, r.ID); err != nil {
+		return err
+	}
+	for _, n := range used {
+		if _, err := tx.Exec(ctx, `insert into sicknote_told (request, number) values ($1, $2)`, r.ID, int64(n)); err != nil {
+			return err
+		}
+	}
+	return nil
 }

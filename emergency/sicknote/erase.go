@@ -168,8 +168,10 @@ func eraseRequests(ctx context.Context, tx *db.Tx, before, now time.Time, rows *
 		return 0, err
 	}
 	for _, r := range found {
-		if _, err := tx.Exec(ctx, `delete from sicknote_request where id = $1`, r.ID); err != nil {
-			return 0, err
+		for _, text := range []string{`delete from sicknote_request where id = $1`, `delete from sicknote_told where request = $1`} {
+			if _, err := tx.Exec(ctx, text, r.ID); err != nil {
+				return 0, err
+			}
 		}
 		gone := r.row()
 		gone.Value = nil

@@ -63,7 +63,7 @@ var Schema = db.Migrations{Package: "sicknote", Steps: []string{`
 		deadline bigint not null,
 		primary key (mailbox, uidl)
 	);
-`, answerSchema, requestSchema}}
+`, answerSchema, requestSchema, followSchema}}
 
 // Class says how a mail was counted. Every mail that was read has exactly one.
 type Class string
@@ -238,6 +238,7 @@ func Keepers() []ledger.Keeper {
 		keeper("sicknote_left", scanLeft, leftQuery),
 		keeper("sicknote_answer", scanAnswer, answerQuery),
 		keeper("sicknote_request", scanRequest, requestQuery),
+		keeper("sicknote_report", scanReport, reportQuery),
 	}
 }
 
