@@ -28,12 +28,12 @@ func TestEmployersAreServedWhereTheFileSays(t *testing.T) {
 		t.Errorf("without a file: %v", err)
 	}
 	for text, want := range map[string]string{
-		`{"listen":"0.0.0.0:0","employers":[]}`:                             "loopback only",
-		`{"listen":"nirgends","employers":[]}`:                              "nirgends",
-		`{"lisen":"127.0.0.1:0","employers":[]}`:                            "unknown field",
-		`{"listen":"127.0.0.1:0","employers":[{"betriebsnummer":"1"}]}`:      "employer 1",
-		`{"listen":"127.0.0.1:0","client_ca":"nix.pem","employers":[]}`:      "nix.pem",
-		`{"listen":"127.0.0.1:0","certificate":"nix.pem","employers":[]}`:    "certificate and key",
+		`{"listen":"0.0.0.0:0","employers":[]}`:                           "loopback only",
+		`{"listen":"nirgends","employers":[]}`:                            "nirgends",
+		`{"lisen":"127.0.0.1:0","employers":[]}`:                          "unknown field",
+		`{"listen":"127.0.0.1:0","employers":[{"betriebsnummer":"1"}]}`:   "employer 1",
+		`{"listen":"127.0.0.1:0","client_ca":"nix.pem","employers":[]}`:   "nix.pem",
+		`{"listen":"127.0.0.1:0","certificate":"nix.pem","employers":[]}`: "certificate and key",
 	} {
 		put(text)
 		if err := r.ServeEmployers(t.Context(), nobody); err == nil || !strings.Contains(err.Error(), want) {
