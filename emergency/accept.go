@@ -228,6 +228,13 @@ func (w *write) add(d Sealed) Number {
 }
 
 func (w *write) flush(ctx context.Context, tx *db.Tx, at time.Time, actor, subject string) error {
+	return w.flushAs(ctx, tx, ledger.Entry{
+		At: at, Actor: actor, Kind: "item.accepted", Subject: subject,
+		Data: map[string]int{"items": len(w.items)}, Rows: w.rows,
+	})
+}
+
+func (w *write) flushAs(ctx context.Context, tx *db.Tx, e ledger.Entry) error {
 	if err := insertMany(ctx, tx, `insert into journal_item
 		(number, id, key_hash, content, epoch, received, source, media, size, commitment, sealed, basis)`, w.items, ""); err != nil {
 		return fmt.Errorf("storing items: %w", err)
@@ -238,9 +245,6 @@ func (w *write) flush(ctx context.Context, tx *db.Tx, at time.Time, actor, subje
 	if err := putStandings(ctx, tx, w.standings); err != nil {
 		return fmt.Errorf("storing the state of items: %w", err)
 	}
-	_, err := ledger.Append(ctx, tx, ledger.Entry{
-		At: at, Actor: actor, Kind: "item.accepted", Subject: subject,
-		Data: map[string]int{"items": len(w.items)}, Rows: w.rows,
-	})
+	_, err := ledger.Append(ctx, tx, e)
 	return err
 }

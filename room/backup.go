@@ -115,14 +115,22 @@ func (m Manifest) find(name string) (BackupFile, bool) {
 }
 
 func newDir(dir string) error {
+	if err := noDir(dir); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("making the directory of the backup: %w", err)
+	}
+	return nil
+}
+
+// noDir refuses a directory in which there is anything.
+func noDir(dir string) error {
 	if dir == "" {
 		return errors.New("a backup needs a directory to go to")
 	}
 	if entries, err := os.ReadDir(dir); err == nil && len(entries) > 0 {
 		return fmt.Errorf("%q is not empty: a backup goes to a directory of its own", dir)
-	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("making the directory of the backup: %w", err)
 	}
 	return nil
 }

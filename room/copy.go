@@ -55,6 +55,7 @@ type CopyStatus struct {
 	At     time.Time `json:"at,omitzero"` // state of the room that the copy holds
 	Bytes  int64     `json:"bytes"`       // of the copy
 	Sealed bool      `json:"sealed"`
+	Behind bool      `json:"behind"`          // the room's store has changed since
 	Error  string    `json:"error,omitempty"` // of the last cycle
 }
 
@@ -72,6 +73,7 @@ type copier struct {
 
 	mu     sync.Mutex
 	status CopyStatus
+	copied <-chan struct{} // closed when the room's store changes after what the copy holds; nil before the first cycle
 }
 
 type storeCopier struct {
@@ -223,7 +225,7 @@ func (c *copier) tryCycle(ctx context.Context) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.status.At = now
+	c.status.At, c.copied = now, c.stores[r.Store.Name()].changed
 	return nil
 }
 
@@ -427,7 +429,17 @@ func copyStatus(_ context.Context, r *Room, _ none) (CopyStatus, error) {
 	}
 	r.copier.mu.Lock()
 	defer r.copier.mu.Unlock()
-	return r.copier.status, nil
+	s := r.copier.status
+	if r.copier.copied == nil {
+		s.Behind = true
+		return s, nil
+	}
+	select {
+	case <-r.copier.copied:
+		s.Behind = true
+	default:
+	}
+	return s, nil
 }
 
 // nodeName names this machine for people.

@@ -13,6 +13,7 @@ import (
 
 	"leitstand/access"
 	"leitstand/catalogue"
+	"leitstand/emergency"
 	"leitstand/incident"
 	"leitstand/room"
 )
@@ -420,5 +421,109 @@ func TestARestoreTestIsOnRecordAndTheDoctorShowsIt(t *testing.T) {
 	}
 	if out := test(); out.Problems == 0 || found() != room.Bad {
 		t.Errorf("a damaged backup: %+v, doctor says %s", out, found())
+	}
+}
+
+func TestWhatTheFirstAcceptedAloneIsShownAndMergedByTwoWithNothingOverwritten(t *testing.T) {
+	opt := placed(t)
+	first, stop := copying(t, opt)
+	k := first.Catalogue.Kassen[0].ID
+	fill(t, first, k, 2, 100)
+	waitForCopy(t, first)
+	stop()
+	second := room.Options{Data: filepath.Join(t.TempDir(), "second-machine")}
+	if _, err := room.TakeOver(t.Context(), room.TakeOverArgs{From: opt.CopyTo, First: "operator", Second: "lead", Reason: "Probe"}, second); err != nil {
+		t.Fatal(err)
+	}
+	// The first never hears of it and goes on: without its second place it has nobody to ask.
+	alone := opt
+	alone.CopyTo = ""
+	r1, err := room.Open(t.Context(), alone)
+	if err != nil {
+		t.Fatal(err)
+	}
+	takeIn(t, r1, k, "nur-hier", "A")
+	takeIn(t, r1, k, "beide-gleich", "B")
+	takeIn(t, r1, k, "beide-anders", "C")
+	if err := errors.Join(declare(t, r1, "allein erklärt"), r1.Close()); err != nil {
+		t.Fatal(err)
+	}
+	r2, err := room.Open(t.Context(), second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = r2.Close() })
+	takeIn(t, r2, k, "beide-gleich", "B")
+	takeIn(t, r2, k, "beide-anders", "D")
+	rep, err := room.Do[room.AloneReport](t.Context(), r2, "", "takeover.compare", map[string]string{"from": opt.Data})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(rep.Kassen) != 1 || len(rep.Kassen[0].Items) != 3 || len(rep.Entries) != 1 || rep.Entries[0].Kind != "incident.declared" {
+		t.Fatalf("%+v", rep)
+	}
+	ask := func() access.Consent {
+		c, err := room.Do[access.Consent](t.Context(), r2, "operator", "takeover.merge", map[string]string{"from": opt.Data, "reason": "Abgleich"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	c := ask()
+	if _, err := room.Do[room.Outcome](t.Context(), r2, "operator", "approve", map[string]string{"id": c.ID}); !errors.Is(err, access.ErrSamePerson) {
+		t.Errorf("merged by one person: %v", err)
+	}
+	out, err := room.Do[room.Outcome](t.Context(), r2, "lead", "approve", map[string]string{"id": c.ID})
+	if err != nil {
+		t.Fatal(err)
+	}
+	merged, ok := out.Done.(room.Merged)
+	if !ok {
+		t.Fatalf("merging gave %T", out.Done)
+	}
+	got := merged.Kassen[k]
+	if got.Items != 2 || got.Known != 1 || got.Conflicts != 1 {
+		t.Errorf("merged %+v", got)
+	}
+	counts := func() emergency.Counts {
+		j, err := r2.Journals.Open(t.Context(), k)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := j.Counts(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	if c := counts(); c.Accepted != 6 || c.Held != 1 {
+		t.Errorf("books after merging: %+v", c)
+	}
+	if strings.Contains(titles(t, r2), "allein") {
+		t.Error("a decision of the first machine was repeated")
+	}
+	verifyAll(t, r2)
+	// Merging again changes nothing.
+	if out, err = room.Do[room.Outcome](t.Context(), r2, "lead", "approve", map[string]string{"id": ask().ID}); err != nil {
+		t.Fatal(err)
+	}
+	if c := counts(); c.Accepted != 6 {
+		t.Errorf("merged twice: %+v", c)
+	}
+	if _, err := os.Stat(filepath.Join(second.Data, merged.Kept)); err != nil {
+		t.Error(err)
+	}
+}
+
+func takeIn(t *testing.T, r *room.Room, k catalogue.KasseID, key, body string) {
+	t.Helper()
+	j, err := r.Journals.Open(t.Context(), k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := j.Accept(t.Context(), catalogue.PlacementID(string(k)+"/probe/x"), 1, time.Now(), "operator", emergency.Draft{
+		Key: key, Kind: emergency.KindPaper, Source: "probe", Received: time.Now(), Media: "text/plain", Body: []byte(body),
+	}); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -15,6 +15,8 @@ func keepingActs() map[string]handler {
 		"backup.seal-to":    doing(setRecipients),
 		"copy.status":       reading(copyStatus),
 		"takeover.status":   reading(writingStatus),
+		"takeover.compare":  reading(compareFirst),
+		"takeover.merge":    doing(askToMerge),
 	}
 }
 
@@ -25,5 +27,6 @@ type decision func(ctx context.Context, r *Room, c access.Consent, first, second
 func keepingDecisions() map[string]decision {
 	return map[string]decision{
 		askRecipients: approveRecipients,
+		askMerge:      approveMerge,
 	}
 }

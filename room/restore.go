@@ -21,7 +21,7 @@ const partialSuffix = ".partial"
 // backup. It changes nothing that exists. The directory gets its name last:
 // after a power cut there is none, and a second try begins anew.
 func Restore(ctx context.Context, from string, opt Options) (Manifest, []Verified, error) {
-	if err := newDir(opt.Data); err != nil {
+	if err := noDir(opt.Data); err != nil {
 		return Manifest{}, nil, err
 	}
 	half := opt
@@ -31,11 +31,11 @@ func Restore(ctx context.Context, from string, opt Options) (Manifest, []Verifie
 	}
 	m, err := unpack(ctx, from, half.Data, opt.Identities)
 	if err != nil {
-		return m, nil, err
+		return m, nil, errors.Join(err, os.RemoveAll(half.Data))
 	}
 	reports, err := verifyRestored(ctx, half, m)
 	if err != nil {
-		return m, nil, err
+		return m, nil, errors.Join(err, os.RemoveAll(half.Data))
 	}
 	return m, reports, moveDir(half.Data, opt.Data)
 }

@@ -45,7 +45,7 @@ func TakeOver(ctx context.Context, a TakeOverArgs, opt Options) (Taken, error) {
 	if a.First == a.Second {
 		return Taken{}, access.ErrSamePerson
 	}
-	if err := newDir(opt.Data); err != nil {
+	if err := noDir(opt.Data); err != nil {
 		return Taken{}, err
 	}
 	half := opt
@@ -55,7 +55,7 @@ func TakeOver(ctx context.Context, a TakeOverArgs, opt Options) (Taken, error) {
 	}
 	out, err := takeOver(ctx, a, half)
 	if err != nil {
-		return out, err
+		return out, errors.Join(err, os.RemoveAll(half.Data))
 	}
 	out.Fence = filepath.Join(opt.Data, fenceFile)
 	return out, moveDir(half.Data, opt.Data)

@@ -47,7 +47,10 @@ func (c *copyInitCmd) Run(a *app) error {
 	return nil
 }
 
-type copyStatusCmd struct{ roomFlags }
+type copyStatusCmd struct {
+	roomFlags
+	Fresh bool `help:"Exit 1 unless the copy holds everything that was acknowledged before this command."`
+}
 
 // Run prints how the copy stands.
 func (c *copyStatusCmd) Run(a *app) error {
@@ -62,6 +65,9 @@ func (c *copyStatusCmd) Run(a *app) error {
 		}
 		closed := map[bool]string{true: "versiegelt", false: "nicht versiegelt"}[s.Sealed]
 		fmt.Fprintf(a.stdout, "%s: Stand %s, %.1f MB, %s\n", s.To, local(s.At), float64(s.Bytes)/1e6, closed)
+		if c.Fresh && s.Behind {
+			return &exitError{code: 1, err: errors.New("the copy does not hold everything yet: try again")}
+		}
 		if s.Error != "" {
 			return &exitError{code: 1, err: errors.New(s.Error)}
 		}

@@ -61,6 +61,7 @@ func TestScripts(t *testing.T) {
 			"waitfor": waitFor, "snippet": snippet, "cleared": cleared,
 			"sicknote": sickNote, "mailserver": mailServer, "photograph": photograph, "askfiles": askFiles,
 			"regular": regularSystem, "items": takeItems,
+			"eventually": eventually,
 		},
 	})
 }

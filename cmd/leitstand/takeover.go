@@ -9,9 +9,11 @@ import (
 )
 
 type takeoverCmd struct {
-	Run    takeoverRunCmd    `cmd:"" help:"Make a room of a backup or of the continuous copy here; the first machine can then write no more."`
-	Fence  takeoverFenceCmd  `cmd:"" help:"Tell a machine that could not be reached that another has taken over: bring it the file 'fence'."`
-	Status takeoverStatusCmd `cmd:"" help:"Whether this machine may write, and why not. Exit 1 when it may not."`
+	Run     takeoverRunCmd     `cmd:"" help:"Make a room of a backup or of the continuous copy here; the first machine can then write no more."`
+	Fence   takeoverFenceCmd   `cmd:"" help:"Tell a machine that could not be reached that another has taken over: bring it the file 'fence'."`
+	Compare takeoverCompareCmd `cmd:"" help:"Show what the first machine took down alone, after this one had taken over."`
+	Merge   takeoverMergeCmd   `cmd:"" help:"Ask a second person to agree to taking in what compare shows; nothing is overwritten."`
+	Status  takeoverStatusCmd  `cmd:"" help:"Whether this machine may write, and why not. Exit 1 when it may not."`
 }
 
 type takeoverRunCmd struct {
@@ -92,4 +94,44 @@ func (c *takeoverStatusCmd) Run(a *app) error {
 		return &exitError{code: 1, err: errors.New(s.Why)}
 	}
 	return err
+}
+
+type takeoverCompareCmd struct {
+	roomFlags
+	identityFlags
+	From string `arg:"" help:"Data directory of the first machine, or a backup or continuous copy of it." type:"existingdir"`
+}
+
+// Run shows what only the first machine has.
+func (c *takeoverCompareCmd) Run(a *app) error {
+	return c.act(a, "", "takeover.compare", map[string]any{"from": c.From, "identities": c.Identity}, func(raw json.RawMessage) error {
+		var rep room.AloneReport
+		if err := json.Unmarshal(raw, &rep); err != nil {
+			return err
+		}
+		fmt.Fprintf(a.stdout, "Gemeinsam bis Eintrag %d. Nur der erste Rechner hat %d Einträge des Raums:\n", rep.Common, len(rep.Entries))
+		for _, e := range rep.Entries {
+			fmt.Fprintf(a.stdout, "  %d  %s  %s  %s  %s  %s\n", e.Seq, local(e.At), e.Actor, e.Kind, e.Subject, e.Reason)
+		}
+		for _, k := range rep.Kassen {
+			fmt.Fprintf(a.stdout, "Kasse %s: gemeinsam bis %d, %d Einträge und %d Vorgänge nur dort\n", k.Kasse, k.Common, k.Entries, len(k.Items))
+			for _, it := range k.Items {
+				fmt.Fprintf(a.stdout, "  %s  %s  %s%s\n", it.Label, it.Kind, it.State, map[bool]string{true: "  (hier auf anderem Weg auch angekommen)"}[it.Known])
+			}
+		}
+		return nil
+	})
+}
+
+type takeoverMergeCmd struct {
+	roomFlags
+	identityFlags
+	asFlag
+	From   string `arg:"" help:"Data directory of the first machine, or a backup or continuous copy of it." type:"existingdir"`
+	Reason string `help:"Why." required:""`
+}
+
+// Run asks for consent to merging.
+func (c *takeoverMergeCmd) Run(a *app) error {
+	return c.act(a, c.As, "takeover.merge", map[string]any{"from": c.From, "identities": c.Identity, "reason": c.Reason}, showConsent(a))
 }
