@@ -60,3 +60,21 @@ func BenchmarkRemake(b *testing.B) {
 		b.ReportMetric(p.Change.Shift, "hours/task")
 	}
 }
+
+// BenchmarkForetell is a forecast by 2,000 runs.
+func BenchmarkForetell(b *testing.B) {
+	c := listed()
+	g := cutOff(c, sitesOf(c)...)
+	p, err := recovery.Make(b.Context(), g, recovery.Search{Seed: 1})
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		f, err := recovery.Foretell(p, monday, 0, 1)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.ReportMetric(f.Last.P50.Sub(monday).Hours(), "p50_h")
+		b.ReportMetric(f.Last.P90.Sub(monday).Hours(), "p90_h")
+	}
+}

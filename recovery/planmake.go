@@ -23,6 +23,7 @@ type Plan struct {
 	MadeBy   string    `json:"made_by"`
 	Reason   string    `json:"reason"`
 	Terms    int64     `json:"terms"` // version of the terms; 0: assumed ones
+	Assumed  bool      `json:"terms_assumed,omitempty"`
 
 	Tasks    []Task           `json:"tasks"`
 	Past     []PastTask       `json:"past,omitempty"` // done before this plan, as far as an earlier plan knew them
@@ -101,7 +102,7 @@ func Make(ctx context.Context, g Ground, s Search) (*Plan, error) {
 
 func newPlan(g *Ground, d *draft) *Plan {
 	return &Plan{
-		ID: "plan-" + rand.Text()[:8], Origin: g.Origin, MadeAt: g.Now.UTC(), Terms: g.Terms.Version,
+		ID: "plan-" + rand.Text()[:8], Origin: g.Origin, MadeAt: g.Now.UTC(), Terms: g.Terms.Version, Assumed: g.Terms.Assumed,
 		Tasks: d.Tasks, Problem: d.Problem, Lost: d.Lost, LostSites: g.LostSites,
 	}
 }
@@ -152,7 +153,9 @@ func Remake(ctx context.Context, g Ground, before *Plan, trusted bool, s Search)
 	keep := p.keep(before)
 	p.pin(&g, keep, trusted)
 	o := schedule.Options{Objective: objective(&g, d), Seed: s.Seed}
-	o.Objective.Keep, o.Objective.Stability, o.Objective.Touch = keep, g.Terms.Stability, touch
+	if g.Terms.Stability > 0 {
+		o.Objective.Keep, o.Objective.Stability, o.Objective.Touch = keep, g.Terms.Stability, touch
+	}
 	r, err := search(ctx, s, func(ctx context.Context, n int64) (*schedule.Result, error) {
 		o.Schedules, o.Improved = n, s.Improved
 		return schedule.Solve(ctx, &p.Problem, o)

@@ -15,6 +15,10 @@ type ForecastOptions struct {
 	// Now is the slot up to which the past is known: pinned tasks that have ended
 	// by then are facts, those under way have lasted until now at least.
 	Now int
+	// Count, if not empty, are cells to be counted as they come back, every Every
+	// slots (0: 24), for Forecast.Back.
+	Count []int
+	Every int
 	// Workers is the number of goroutines; 0: GOMAXPROCS. It does not change the result.
 	Workers int
 }
@@ -29,10 +33,15 @@ type Forecast struct {
 	Groups   []GroupSpan
 	Cells    []Span // per cell: when it reaches the highest of its levels
 	Makespan Span
+	Back     []Back // of the cells in ForecastOptions.Count
 	// Unfinished is in how many runs something was not done before the horizon;
 	// there it counts as ending at the horizon.
 	Unfinished int
 }
+
+// Back is how many cells have their highest level by a slot: in half of the runs,
+// and in nine of ten, at least so many.
+type Back struct{ Slot, P50, P90 int }
 
 // GroupSpan is when the last task of a group ends.
 type GroupSpan struct {
@@ -55,6 +64,11 @@ func Simulate(p *Problem, plan *Plan, o ForecastOptions) (*Forecast, error) {
 	}
 	if o.Runs == 0 {
 		o.Runs = 2000
+	}
+	for _, k := range o.Count {
+		if k < 0 || k >= len(p.Cells) {
+			return nil, fmt.Errorf("%w: no cell %d to count", ErrProblem, k)
+		}
 	}
 	if o.Runs < 1 || o.Runs > mostRuns || o.Runs > math.MaxInt32/len(p.Tasks) {
 		return nil, fmt.Errorf("%w: %d runs of %d tasks", ErrProblem, o.Runs, len(p.Tasks))
@@ -201,13 +215,71 @@ func (s *simulation) forecast() *Forecast {
 		}
 		return 1
 	})
+	counter := newCounter(&s.o, f.Makespan.P90)
 	for k := range s.m.p.Cells {
-		f.Cells = append(f.Cells, span(s.cell(&s.m.p.Cells[k])))
+		ends := s.cell(&s.m.p.Cells[k])
+		counter.take(k, ends)
+		f.Cells = append(f.Cells, span(ends))
 	}
+	f.Back = counter.back()
 	for i := range s.finish {
 		f.Tasks = append(f.Tasks, span(s.finish[i]))
 	}
 	return f
+}
+
+// counter counts cells that are back, per run and bucket of slots.
+type counter struct {
+	o      *ForecastOptions
+	every  int
+	counts map[int]bool
+	by     [][]int32 // per bucket, per run: cells that came back within it
+}
+
+func newCounter(o *ForecastOptions, last int) *counter {
+	c := &counter{o: o, every: o.Every, counts: map[int]bool{}}
+	if c.every <= 0 {
+		c.every = 24
+	}
+	for _, k := range o.Count {
+		c.counts[k] = true
+	}
+	if len(c.counts) == 0 {
+		return c
+	}
+	c.by = make([][]int32, (last-o.Now)/c.every+2)
+	for b := range c.by {
+		c.by[b] = make([]int32, o.Runs)
+	}
+	return c
+}
+
+func (c *counter) take(cell int, ends []int32) {
+	if !c.counts[cell] {
+		return
+	}
+	for run, end := range ends {
+		b := max(0, (int(end)-c.o.Now+c.every-1)/c.every)
+		if b < len(c.by) {
+			c.by[b][run]++
+		}
+	}
+}
+
+// back adds up; "nine of ten runs have at least" is the tenth percentile of the counts.
+func (c *counter) back() []Back {
+	var out []Back
+	sum := make([]int32, c.o.Runs)
+	sorted := make([]int32, c.o.Runs)
+	for b, came := range c.by {
+		for run, n := range came {
+			sum[run] += n
+		}
+		copy(sorted, sum)
+		slices.Sort(sorted)
+		out = append(out, Back{c.o.Now + b*c.every, int(sorted[(len(sorted)-1)/2]), int(sorted[(len(sorted)-1)/10])})
+	}
+	return out
 }
 
 // cell is when a cell reaches the highest of its levels, per run; 0 if it has it
