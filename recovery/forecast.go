@@ -2,7 +2,6 @@ package recovery
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
 	"leitstand/catalogue"
@@ -73,22 +72,17 @@ func Foretell(p *Plan, now time.Time, runs int, seed uint64) (*Forecast, error) 
 		return nil, fmt.Errorf("forecast of plan %q: %w", p.ID, err)
 	}
 	f := &Forecast{Plan: p.ID, Runs: s.Runs, Now: p.At(slot), Unfinished: s.Unfinished, Kassen: []KasseRange{}, Cells: []CellRange{}, BurnUp: []BurnUp{}}
-	kassen := map[catalogue.KasseID]*Range{}
-	var order []catalogue.KasseID
+	planned := map[catalogue.KasseID]time.Time{}
 	for _, c := range back {
 		span := s.Cells[c.cell]
-		r := Range{Planned: c.Back, P50: p.At(span.P50), P90: p.At(span.P90)}
-		f.Cells = append(f.Cells, CellRange{c.Kasse, c.Service, r})
-		if kassen[c.Kasse] == nil {
-			kassen[c.Kasse] = &Range{}
-			order = append(order, c.Kasse)
-		}
-		kassen[c.Kasse].last(r)
-		f.Last.last(r)
+		f.Cells = append(f.Cells, CellRange{c.Kasse, c.Service, Range{c.Back, p.At(span.P50), p.At(span.P90)}})
+		planned[c.Kasse] = latestOf(planned[c.Kasse], c.Back)
+		f.Last.Planned = latestOf(f.Last.Planned, c.Back)
 	}
-	slices.Sort(order)
-	for _, k := range order {
-		f.Kassen = append(f.Kassen, KasseRange{k, *kassen[k]})
+	f.Last.P50, f.Last.P90 = p.At(s.LastCell.P50), p.At(s.LastCell.P90)
+	for _, g := range s.CellGroups {
+		k := catalogue.KasseID(g.Group)
+		f.Kassen = append(f.Kassen, KasseRange{k, Range{planned[k], p.At(g.Span.P50), p.At(g.Span.P90)}})
 	}
 	for _, b := range s.Back {
 		u := BurnUp{At: p.At(b.Slot), P50: b.P50, P90: b.P90}
@@ -101,21 +95,9 @@ func Foretell(p *Plan, now time.Time, runs int, seed uint64) (*Forecast, error) 
 			}
 		}
 		f.BurnUp = append(f.BurnUp, u)
+		if u.P90 == len(back) && u.Planned == len(back) && u.AsReported == len(back) {
+			break // all are back: the rest is backlog
+		}
 	}
 	return f, nil
-}
-
-// last makes a range reach as far as another. The latest of several percentiles
-// is no later than the percentile of the latest: what is told is the least that
-// must be reckoned with.
-func (r *Range) last(o Range) {
-	if o.Planned.After(r.Planned) {
-		r.Planned = o.Planned
-	}
-	if o.P50.After(r.P50) {
-		r.P50 = o.P50
-	}
-	if o.P90.After(r.P90) {
-		r.P90 = o.P90
-	}
 }

@@ -190,20 +190,26 @@ func TestALostSiteTakesItsCellsWithItUnlessTheyHaveAnotherWay(t *testing.T) {
 	}
 }
 
-func TestAKasseThatComesFirstIsBackSooner(t *testing.T) {
-	c := few(catalogue.Example(1), 6)
-	g := cutOff(c, sitesOf(c)...)
+// smallest is the Kasse with the fewest insured: the one that weights put last.
+func smallest(c *catalogue.Catalogue) catalogue.KasseID {
 	last := c.Kassen[0]
 	for _, k := range c.Kassen {
 		if k.Insured < last.Insured {
 			last = k
 		}
 	}
+	return last.ID
+}
+
+func TestAKasseThatComesFirstIsBackSooner(t *testing.T) {
+	c := few(catalogue.Example(1), 6)
+	g := cutOff(c, sitesOf(c)...)
+	last := smallest(c)
 	before := made(t, g)
-	g.Terms.Priorities.First = []catalogue.KasseID{last.ID}
+	g.Terms.Priorities.First = []catalogue.KasseID{last}
 	after := made(t, g)
-	if a, b := before.Hours(&before.Schedule)[last.ID], after.Hours(&after.Schedule)[last.ID]; b >= a {
-		t.Errorf("%s loses %.0f cell-hours when it comes first, %.0f otherwise", last.Name, b, a)
+	if a, b := before.Hours(&before.Schedule)[last], after.Hours(&after.Schedule)[last]; b >= a {
+		t.Errorf("%s loses %.0f cell-hours when it comes first, %.0f otherwise", last, b, a)
 	}
 }
 

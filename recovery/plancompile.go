@@ -169,9 +169,10 @@ func (c *compiler) cells() []planCell {
 		for _, pl := range c.g.Catalogue.PlacementsOf(id.Kasse, id.Service) {
 			d, down := c.g.Situation.Down[string(pl.ID)]
 			switch {
+			case !c.w.possible[string(pl.ID)]:
 			case !down && !c.idle[string(pl.ID)]:
 				p.others = true
-			case c.w.possible[string(pl.ID)]:
+			default:
 				p.places = append(p.places, pl)
 				if down && (p.since.IsZero() || d.Since.Before(p.since)) {
 					p.since = d.Since

@@ -13,12 +13,12 @@ import (
 
 // Day is what one team does on one day.
 type Day struct {
-	Date  string         `json:"date"` // 2006-01-02
-	Team  string         `json:"team"`
-	Name  string         `json:"name"`
-	Plan  string         `json:"plan"`
-	Of    []PlanPosition `json:"positions"`
-	begin time.Time
+	Date     string         `json:"date"` // 2006-01-02
+	Team     string         `json:"team"`
+	Name     string         `json:"name"`
+	Plan     string         `json:"plan"`
+	Of       []PlanPosition `json:"positions"`
+	Exercise bool           `json:"exercise,omitempty"` // set by the room
 }
 
 // Days makes the day plans of a date, in the order of the teams; one team's if it is named.
@@ -34,7 +34,7 @@ func (x *Explainer) Days(date time.Time, team string) ([]Day, error) {
 		if team != "" && res.ID != team || res.ID == teamClean {
 			continue
 		}
-		day := Day{Date: begin.Format(time.DateOnly), Team: res.ID, Name: res.Label, Plan: x.p.ID, begin: begin}
+		day := Day{Date: begin.Format(time.DateOnly), Team: res.ID, Name: res.Label, Plan: x.p.ID}
 		for i := range x.p.Tasks {
 			m := &x.p.Problem.Tasks[i].Modes[x.p.Schedule.Mode[i]]
 			needs := slices.ContainsFunc(m.Needs, func(n schedule.Need) bool { return n.Resource == r })
@@ -59,11 +59,15 @@ func (x *Explainer) Days(date time.Time, team string) ([]Day, error) {
 }
 
 // Form is the day on paper: what to do when and why, with boxes to tick.
-func (d *Day) Form(exercise bool, zone *time.Location) paper.Form {
+func (d *Day) Form(zone *time.Location) paper.Form {
+	begin, err := time.ParseInLocation(time.DateOnly, d.Date, zone)
+	if err != nil {
+		begin = time.Time{} // made by Days; a foreign one shows no day
+	}
 	f := paper.Form{
-		Title: "Tagesplan " + d.Name, Exercise: exercise,
+		Title: "Tagesplan " + d.Name, Exercise: d.Exercise,
 		Facts: [][2]string{
-			{"Tag", [...]string{"Sonntag", "Montag", "Dienstag", "Mittwoch", "Donnerstag", "Freitag", "Samstag"}[d.begin.Weekday()] + d.begin.Format(", 02.01.2006")},
+			{"Tag", [...]string{"Sonntag", "Montag", "Dienstag", "Mittwoch", "Donnerstag", "Freitag", "Samstag"}[begin.Weekday()] + begin.Format(", 02.01.2006")},
 			{"Plan", d.Plan},
 			{"Positionen", fmt.Sprint(len(d.Of))},
 		},

@@ -206,7 +206,7 @@ func newWays(g *Ground) *ways {
 	for id := range formula {
 		if w.possible[id] {
 			w.needs[id] = w.choose(id, formula[id])
-		} else if _, down := g.Situation.Down[id]; down {
+		} else {
 			w.lost = append(w.lost, Lost{id, w.whyLost(id, gone, formula[id])})
 		}
 	}

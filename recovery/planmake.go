@@ -71,8 +71,12 @@ type Search struct {
 	Improved  func(schedule.Plan)
 }
 
-// DefaultSchedules is how far a plan is improved unless somebody asks for more.
-const DefaultSchedules = 400
+// How far a plan is improved unless somebody asks for more: about a second's work.
+const (
+	placings       = 2_000_000 // tasks placed, over all schedules
+	leastSchedules = 100
+	mostSchedules  = 5_000
+)
 
 // At is when a slot begins.
 func (p *Plan) At(slot int) time.Time { return p.Origin.Add(time.Duration(slot) * Slot) }
@@ -90,7 +94,7 @@ func Make(ctx context.Context, g Ground, s Search) (*Plan, error) {
 	}
 	p := newPlan(&g, d)
 	o := schedule.Options{Objective: objective(&g, d), Seed: s.Seed}
-	r, err := search(ctx, s, func(ctx context.Context, n int64) (*schedule.Result, error) {
+	r, err := search(ctx, s, len(p.Tasks), func(ctx context.Context, n int64) (*schedule.Result, error) {
 		o.Schedules, o.Improved = n, s.Improved
 		return schedule.Solve(ctx, &p.Problem, o)
 	})
@@ -115,10 +119,10 @@ func objective(g *Ground, d *draft) schedule.Objective {
 }
 
 // search solves within what the caller allows.
-func search(ctx context.Context, s Search, solve func(context.Context, int64) (*schedule.Result, error)) (*schedule.Result, error) {
+func search(ctx context.Context, s Search, tasks int, solve func(context.Context, int64) (*schedule.Result, error)) (*schedule.Result, error) {
 	if s.For <= 0 {
 		if s.Schedules <= 0 {
-			s.Schedules = DefaultSchedules
+			s.Schedules = max(leastSchedules, min(mostSchedules, placings/int64(tasks)))
 		}
 		return solve(ctx, s.Schedules)
 	}
@@ -143,6 +147,12 @@ func (p *Plan) take(r *schedule.Result) error {
 // that should have ended without anybody saying so is taken to last until the
 // next hour: what nobody has confirmed is not counted on.
 func Remake(ctx context.Context, g Ground, before *Plan, trusted bool, s Search) (*Plan, error) {
+	return remake(ctx, g, before, nil, trusted, s)
+}
+
+// remake is Remake; if near is given, it moves as little as possible from that
+// plan instead of the one before.
+func remake(ctx context.Context, g Ground, before, near *Plan, trusted bool, s Search) (*Plan, error) {
 	g.Origin = before.Origin
 	d, err := compile(&g)
 	if err != nil {
@@ -153,10 +163,11 @@ func Remake(ctx context.Context, g Ground, before *Plan, trusted bool, s Search)
 	keep := p.keep(before)
 	p.pin(&g, keep, trusted)
 	o := schedule.Options{Objective: objective(&g, d), Seed: s.Seed}
-	if g.Terms.Stability > 0 {
-		o.Objective.Keep, o.Objective.Stability, o.Objective.Touch = keep, g.Terms.Stability, touch
+	o.Objective.Keep, o.Objective.Stability, o.Objective.Touch = keep, g.Terms.Stability, touch
+	if near != nil {
+		o.Objective.Keep = p.keep(near)
 	}
-	r, err := search(ctx, s, func(ctx context.Context, n int64) (*schedule.Result, error) {
+	r, err := search(ctx, s, len(p.Tasks), func(ctx context.Context, n int64) (*schedule.Result, error) {
 		o.Schedules, o.Improved = n, s.Improved
 		return schedule.Solve(ctx, &p.Problem, o)
 	})

@@ -187,12 +187,12 @@ func drawGantt(title string, lines []ganttLine, from time.Time, zone *time.Locat
 	x := func(t time.Time) float64 {
 		return ganttLabel + ganttWide*float64(t.Sub(from))/float64(end.Sub(from))
 	}
-	high := ganttHead + ganttRow*len(lines) + 30
+	high := ganttHead + ganttRow*len(lines) + 46
 	var w strings.Builder
 	fmt.Fprintf(&w, `<svg xmlns="http://www.w3.org/2000/svg" class="gantt" role="img" aria-label="%s" viewBox="0 0 %d %d" font-family="sans-serif" font-size="11">`,
 		html.EscapeString(title), ganttLabel+ganttWide+10, high)
 	fmt.Fprintf(&w, `<title>%s</title>`, html.EscapeString(title))
-	grid(&w, from, end, x, ganttHead-4, float64(high-30), zone)
+	grid(&w, from, end, x, ganttHead-4, float64(high-46), zone)
 	for n, l := range lines {
 		y := ganttHead + ganttRow*n
 		fmt.Fprintf(&w, `<text class="schrift" x="0" y="%d">%s</text>`, y+13, html.EscapeString(cutText(l.label, 42)))
@@ -206,7 +206,7 @@ func drawGantt(title string, lines []ganttLine, from time.Time, zone *time.Locat
 				x(l.span.P50), y+3, y+15, x(l.span.P50), y+9, x(l.span.P90), x(l.span.P90), y+3, y+15, Clock(l.span.P50.In(zone)), Clock(l.span.P90.In(zone)))
 		}
 	}
-	legend(&w, high-10)
+	legend(&w, high-26)
 	w.WriteString(`</svg>`)
 	return w.String()
 }
@@ -231,11 +231,15 @@ func lane(k TaskKind) (top, size int) {
 func legend(w *strings.Builder, y int) {
 	x := 0
 	for _, k := range TaskKinds() {
+		wide := 24 + 7*len([]rune(k.Word()))
+		if x+wide > ganttLabel+ganttWide {
+			x, y = 0, y+16
+		}
 		fmt.Fprintf(w, `<rect class="g-%s" x="%d" y="%d" width="9" height="9" fill="%s"/><text class="schrift" x="%d" y="%d">%s</text>`,
 			k, x, y-8, tint(k), x+12, y, k.Word())
-		x += 24 + 6*len([]rune(k.Word()))
+		x += wide
 	}
-	fmt.Fprintf(w, `<text class="schrift" x="%d" y="%d">├─┤ P50 bis P90</text>`, x, y)
+	fmt.Fprintf(w, `<text class="schrift" x="%d" y="%d">├─┤ P50 bis P90 (Regelbetrieb)</text>`, x, y)
 }
 
 // grid draws lines by days, or by weeks when there are many.
@@ -291,7 +295,8 @@ func (f *Forecast) Draw(zone *time.Location) string {
 				points = append(points, fmt.Sprintf("%.1f,%.1f", x(b.At), y(s.of(b))))
 			}
 			fmt.Fprintf(&w, `<polyline fill="none" stroke="%s" stroke-width="2" stroke-dasharray="%s" points="%s"><title>%s</title></polyline>`, s.colour, s.dash, strings.Join(points, " "), s.name)
-			fmt.Fprintf(&w, `<path d="M%d 350h20" stroke="%s" stroke-width="2" stroke-dasharray="%s"/><text class="schrift" x="%d" y="354">%s</text>`, k*235+10, s.colour, s.dash, k*235+34, s.name)
+			fmt.Fprintf(&w, `<path d="M%d %dh20" stroke="%s" stroke-width="2" stroke-dasharray="%s"/><text class="schrift" x="%d" y="%d">%s</text>`,
+				k%2*400+50, 345+k/2*16, s.colour, s.dash, k%2*400+76, 349+k/2*16, s.name)
 		}
 	}
 	w.WriteString(`</svg>`)

@@ -69,26 +69,22 @@ func AskPriorities(ctx context.Context, g Ground, inForce *Plan, p Priorities, s
 
 func compared(ctx context.Context, g, changed Ground, inForce *Plan, s Search) (*Answer, error) {
 	began := time.Now()
-	a, err := again(ctx, g, inForce, s)
+	a, err := again(ctx, g, inForce, nil, s)
 	if err != nil {
 		return nil, err
 	}
-	b, err := again(ctx, changed, inForce, s)
+	b, err := again(ctx, changed, inForce, a, s)
 	if err != nil {
 		return nil, fmt.Errorf("if that were so: %w", err)
 	}
 	out := &Answer{Before: a.Figures(), After: b.Figures(), Plan: b}
 	before, after := a.Hours(&a.Schedule), b.Hours(&b.Schedule)
-	have := map[string]bool{}
-	for k := range b.Problem.Cells {
-		have[b.Problem.Cells[k].ID] = true
-	}
 	end := max(a.Schedule.Makespan, b.Schedule.Makespan) - a.Slot(g.Now)
-	for k := range a.Problem.Cells {
-		c := &a.Problem.Cells[k]
-		if kasse, service, ok := splitCell(c.ID); ok && !have[c.ID] {
-			out.NoWay = append(out.NoWay, catalogue.Cell{Kasse: kasse, Service: service})
-			after[kasse] += float64(end) * (1 - c.Initial) // away for as long as the whole way takes
+	had := a.noWay(g.Catalogue)
+	for _, cell := range b.noWay(g.Catalogue) {
+		if !slices.Contains(had, cell) {
+			out.NoWay = append(out.NoWay, cell)
+			after[cell.Kasse] += float64(end) // away for as long as the whole way takes
 		}
 	}
 	names := maps.Clone(before)
@@ -110,14 +106,18 @@ func compared(ctx context.Context, g, changed Ground, inForce *Plan, s Search) (
 	return out, nil
 }
 
-// again plans from now on: what is under way stays, all else is free to move.
-func again(ctx context.Context, g Ground, inForce *Plan, s Search) (*Plan, error) {
-	if inForce == nil {
-		return Make(ctx, g, s)
-	}
+// again plans from now on: what is under way stays, all else is free to move. The
+// search begins at the plan near, so that chance does not make the difference.
+func again(ctx context.Context, g Ground, inForce, near *Plan, s Search) (*Plan, error) {
 	g.Terms.Stability = 0
+	if inForce == nil {
+		if near == nil {
+			return Make(ctx, g, s)
+		}
+		return remake(ctx, g, near, nil, false, s)
+	}
 	g.LostSites = append(slices.Clone(g.LostSites), inForce.LostSites...)
-	return Remake(ctx, g, inForce, false, s)
+	return remake(ctx, g, inForce, near, false, s)
 }
 
 // Figures are the plan in a line.
@@ -137,6 +137,21 @@ func (p *Plan) figures(s *schedule.Plan, back func(CellBack) time.Time) Figures 
 		f.LastBack = latestOf(f.LastBack, back(c))
 	}
 	return f
+}
+
+// noWay lists the cells none of whose sites returns or runs on.
+func (p *Plan) noWay(c *catalogue.Catalogue) []catalogue.Cell {
+	lost := map[string]bool{}
+	for _, l := range p.Lost {
+		lost[l.Node] = true
+	}
+	var out []catalogue.Cell
+	for _, cell := range c.Cells() {
+		if !slices.ContainsFunc(c.PlacementsOf(cell.Kasse, cell.Service), func(pl catalogue.Placement) bool { return !lost[string(pl.ID)] }) {
+			out = append(out, cell)
+		}
+	}
+	return out
 }
 
 // with is the ground as it would be.

@@ -119,7 +119,7 @@ func (x *Explainer) Weight(pos PlanPosition) string {
 	text := fmt.Sprintf("Eine Stunde ohne diesen Dienst ist %s aller Ausfallkosten", percent(c.Weight, total))
 	for _, r := range c.Curve {
 		if r.From > 0 && r.Rate == 2 {
-			text += fmt.Sprintf("; ab %s (längster tolerierbarer Ausfall) zählt sie doppelt", x.when(r.From))
+			return text + fmt.Sprintf("; ab %s (längster tolerierbarer Ausfall) zählt sie doppelt", x.when(r.From))
 		}
 	}
 	if len(c.Curve) == 1 && c.Curve[0].Rate > 1 {

@@ -20,6 +20,7 @@ import (
 func handlers() map[string]handler {
 	all := roomActs()
 	maps.Copy(all, sickNoteFileActs())
+	maps.Copy(all, planActs())
 	maps.Copy(all, keepingActs())
 	return all
 }

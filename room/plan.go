@@ -301,7 +301,11 @@ func planDays(ctx context.Context, r *Room, a dayArgs) ([]recovery.Day, error) {
 	if err != nil {
 		return nil, err
 	}
-	return x.Days(date, a.Team)
+	days, err := x.Days(date, a.Team)
+	for i := range days {
+		days[i].Exercise = r.Settings.Exercise
+	}
+	return days, err
 }
 
 type ganttArgs struct {
@@ -350,17 +354,11 @@ type whatIfArgs struct {
 	recovery.WhatIf
 }
 
-// whatIfSchedules is how far both sides of a question are planned.
-const whatIfSchedules = 200
-
 // planWhatIf answers a question and changes nothing.
 func planWhatIf(ctx context.Context, r *Room, a whatIfArgs) (*recovery.Answer, error) {
 	s, err := a.search()
 	if err != nil {
 		return nil, err
-	}
-	if s.Schedules == 0 && s.For == 0 {
-		s.Schedules = whatIfSchedules
 	}
 	g, err := r.ground(ctx)
 	if err != nil {

@@ -111,7 +111,7 @@ func (r *Room) answerPriorities(ctx context.Context, p recovery.Priorities) (*re
 	if err != nil && !errors.Is(err, recovery.ErrNoPlan) {
 		return nil, err
 	}
-	a, err := recovery.AskPriorities(ctx, g, inForce, p, recovery.Search{Schedules: whatIfSchedules})
+	a, err := recovery.AskPriorities(ctx, g, inForce, p, recovery.Search{})
 	if errors.Is(err, recovery.ErrNothing) {
 		return nil, nil //nolint:nilnil // agreed in quiet times: there is nothing to compare
 	}

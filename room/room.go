@@ -63,6 +63,7 @@ type Room struct {
 	drivers   driverSet
 	regular   map[catalogue.PlacementID]RegularConfig
 	delegates []access.Person
+	forecasts forecasts
 	duty      warning.Duty
 	hosts     []hostRule
 
@@ -95,7 +96,7 @@ func migrations() []db.Migrations {
 	return []db.Migrations{
 		ledger.Schema, catalogue.Schema, access.Schema, warning.Schema, incident.Schema,
 		forensics.Schema, operation.Schema, containment.Schema, notice.Schema,
-		recovery.ReturnSchema, Schema,
+		recovery.ReturnSchema, recovery.PlanSchema, Schema,
 	}
 }
 
@@ -104,7 +105,7 @@ func (r *Room) Keepers() []ledger.Keeper {
 	var out []ledger.Keeper
 	for _, k := range [][]ledger.Keeper{
 		access.Keepers(), warning.Keepers(), incident.Keepers(), forensics.Keepers(),
-		operation.Keepers(), containment.Keepers(), notice.Keepers(), recovery.ReturnKeepers(), keepers(),
+		operation.Keepers(), containment.Keepers(), notice.Keepers(), recovery.ReturnKeepers(), recovery.PlanKeepers(), keepers(),
 	} {
 		out = append(out, k...)
 	}

@@ -24,6 +24,7 @@ import (
 )
 
 type planCmd struct {
+	planRoomCmds
 	Order  planOrderCmd `cmd:"" help:"In which order placements and components return, and why."`
 	Psplib psplibCmd    `cmd:"" help:"Solve project scheduling problems of the PSPLIB sets and say how good the plans are. Exits with 2 if a file could not be read."`
 }

@@ -33,7 +33,11 @@ type Forecast struct {
 	Groups   []GroupSpan
 	Cells    []Span // per cell: when it reaches the highest of its levels
 	Makespan Span
-	Back     []Back // of the cells in ForecastOptions.Count
+	// Of the cells in ForecastOptions.Count: how many are back when, when the last
+	// one of each group is, and the last one of all.
+	Back       []Back
+	CellGroups []GroupSpan
+	LastCell   Span
 	// Unfinished is in how many runs something was not done before the horizon;
 	// there it counts as ending at the horizon.
 	Unfinished int
@@ -206,26 +210,36 @@ func (s *simulation) forecast() *Forecast {
 		}
 	}
 	f.Makespan = span(last)
-	for g, ends := range groups {
-		f.Groups = append(f.Groups, GroupSpan{g, span(ends)})
+	f.Groups = spans(groups)
+	counter := newCounter(&s.o, f.Makespan.P90)
+	for k := range s.m.p.Cells {
+		ends := s.cell(&s.m.p.Cells[k])
+		counter.take(k, s.m.p.Cells[k].Group, ends)
+		f.Cells = append(f.Cells, span(ends))
 	}
-	slices.SortFunc(f.Groups, func(a, b GroupSpan) int {
+	f.Back = counter.back()
+	if len(counter.counts) > 0 {
+		f.CellGroups, f.LastCell = spans(counter.groups), span(counter.last)
+	}
+	for i := range s.finish {
+		f.Tasks = append(f.Tasks, span(s.finish[i]))
+	}
+	return f
+}
+
+// spans reads the percentiles of each group, by name.
+func spans(groups map[string][]int32) []GroupSpan {
+	var out []GroupSpan
+	for g, ends := range groups {
+		out = append(out, GroupSpan{g, span(ends)})
+	}
+	slices.SortFunc(out, func(a, b GroupSpan) int {
 		if a.Group < b.Group {
 			return -1
 		}
 		return 1
 	})
-	counter := newCounter(&s.o, f.Makespan.P90)
-	for k := range s.m.p.Cells {
-		ends := s.cell(&s.m.p.Cells[k])
-		counter.take(k, ends)
-		f.Cells = append(f.Cells, span(ends))
-	}
-	f.Back = counter.back()
-	for i := range s.finish {
-		f.Tasks = append(f.Tasks, span(s.finish[i]))
-	}
-	return f
+	return out
 }
 
 // counter counts cells that are back, per run and bucket of slots.
@@ -234,10 +248,12 @@ type counter struct {
 	every  int
 	counts map[int]bool
 	by     [][]int32 // per bucket, per run: cells that came back within it
+	groups map[string][]int32
+	last   []int32
 }
 
 func newCounter(o *ForecastOptions, last int) *counter {
-	c := &counter{o: o, every: o.Every, counts: map[int]bool{}}
+	c := &counter{o: o, every: o.Every, counts: map[int]bool{}, groups: map[string][]int32{}, last: make([]int32, o.Runs)}
 	if c.every <= 0 {
 		c.every = 24
 	}
@@ -254,10 +270,15 @@ func newCounter(o *ForecastOptions, last int) *counter {
 	return c
 }
 
-func (c *counter) take(cell int, ends []int32) {
+func (c *counter) take(cell int, group string, ends []int32) {
 	if !c.counts[cell] {
 		return
 	}
+	latest(c.last, ends)
+	if c.groups[group] == nil {
+		c.groups[group] = make([]int32, c.o.Runs)
+	}
+	latest(c.groups[group], ends)
 	for run, end := range ends {
 		b := max(0, (int(end)-c.o.Now+c.every-1)/c.every)
 		if b < len(c.by) {
