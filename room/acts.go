@@ -95,6 +95,7 @@ func roomActs() map[string]handler {
 		"handover.sign":     doing(signSwitchback),
 		"handover.back":     doing(backToEmergency),
 
+		"handover.keys":      reading(handoverPublic),
 		"handover.conflicts": reading(listConflicts),
 		"handover.conflict":  doing(showConflict),
 		"handover.decide":    doing(decideConflict),

@@ -50,6 +50,12 @@ type RegularConfig struct {
 	URL       string                `json:"url"`
 	Token     string                `json:"token"`
 	Key       ed25519.PublicKey     `json:"key"` // signs receipts
+
+	Channel   string      `json:"channel,omitempty"`   // https when empty; sftp, stick or kim
+	Recipient string      `json:"recipient,omitempty"` // age public key of the regular system, for all but https
+	SFTP      *SFTPConfig `json:"sftp,omitempty"`
+	KIM       *KIMConfig  `json:"kim,omitempty"`
+	Stick     string      `json:"stick,omitempty"` // folder where it is mounted
 }
 
 // Isolator carries out on the outside what was ordered, and proves it.
@@ -99,6 +105,7 @@ func (r *Room) loadConnections() error {
 // which the packages that dial see to.
 func (r *Room) Connect(c Connections, i Isolator) error {
 	r.isolator = i
+	r.channels.closeAll()
 	r.regular = map[catalogue.PlacementID]RegularConfig{}
 	for _, t := range c.Regular {
 		r.regular[t.Placement] = t

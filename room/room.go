@@ -62,6 +62,7 @@ type Room struct {
 	isolator  Isolator
 	drivers   driverSet
 	regular   map[catalogue.PlacementID]RegularConfig
+	channels  channelSet
 	delegates []access.Person
 	forecasts forecasts
 	duty      warning.Duty
@@ -250,6 +251,7 @@ func (r *Room) unlock() error {
 // Close closes everything that is open and gives the directory free.
 func (r *Room) Close() error {
 	var errs []error
+	r.channels.closeAll()
 	if r.Intake != nil {
 		r.Intake.Close()
 	}

@@ -22,6 +22,7 @@ type handoverCmd struct {
 	Sign     handoverSignCmd     `cmd:"" help:"Sign the protocol for one side; the second side's signature puts the cell into regular operation."`
 	Back     handoverBackCmd     `cmd:"" help:"Go back to emergency operation, at any step before both have signed."`
 
+	Keys      handoverKeysCmd      `cmd:"" help:"Public keys of this room for files by SFTP, KIM mail or stick: the regular system needs them."`
 	Conflicts handoverConflictsCmd `cmd:"" help:"Items whose object was changed on the regular side before the cut."`
 	Conflict  handoverConflictCmd  `cmd:"" help:"Both versions of a conflict. Who read them and why is put on record first."`
 	Decide    handoverDecideCmd    `cmd:"" help:"Say which version of a conflict holds."`
@@ -252,6 +253,11 @@ type handoverBackCmd struct {
 func (c *handoverBackCmd) Run(a *app) error {
 	return c.act(a, c.As, "handover.back", map[string]string{"id": c.Cell, "reason": c.Reason}, showProtocol(a))
 }
+
+type handoverKeysCmd struct{ roomFlags }
+
+// Run prints public keys.
+func (c *handoverKeysCmd) Run(a *app) error { return c.act(a, "", "handover.keys", nil, nil) }
 
 // showProtocol prints a protocol after an act.
 func showProtocol(a *app) func(raw json.RawMessage) error {
