@@ -26,6 +26,8 @@ func sickNoteFileActs() map[string]handler {
 		"sicknote.erase":   doing(eraseSickNotes),
 		"sicknote.answers": reading(sentAnswers),
 		"sicknote.resolve": doing(resolveAnswer),
+
+		"sicknote.practices": doing(callPractices),
 	}
 	maps.Copy(all, sickNoteEmployerActs())
 	return all

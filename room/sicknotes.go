@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"time"
 
 	"leitstand/access"
@@ -62,6 +61,9 @@ func listSickNotes(ctx context.Context, r *Room, a sickNoteArgs) ([]sicknote.Mai
 		a.Limit = 100
 	}
 	out, err := r.Intake.List(ctx, a.Kasse, a.Class, after, a.Limit)
+	for i := range out {
+		out[i].Light = out[i].LightAt(r.Now())
+	}
 	if out == nil {
 		out = []sicknote.Mail{}
 	}
@@ -200,11 +202,7 @@ func (r *Room) dueAnswers(ctx context.Context, now time.Time) error {
 	_, err := r.Intake.SendAnswers(ctx, now)
 	errs := []error{err}
 	for _, k := range r.Catalogue.Kassen {
-		late, err := r.Intake.Escalate(ctx, k.ID, now, 4*time.Hour)
-		for _, m := range late {
-			r.opt.Log.Warn("a held mail comes to its deadline", slog.String("kasse", string(k.ID)), slog.String("number", m.Label), slog.String("owner", m.Owner))
-		}
-		errs = append(errs, err)
+		errs = append(errs, r.escalateHeld(ctx, k.ID, now))
 		_, err = r.Intake.FollowUps(ctx, k.ID, now)
 		errs = append(errs, err)
 	}

@@ -29,13 +29,21 @@ type sicknoteStatusCmd struct{ roomFlags }
 // Run prints the figures.
 func (c *sicknoteStatusCmd) Run(a *app) error {
 	return c.act(a, "", "sicknote.status", nil, func(raw json.RawMessage) error {
-		return table(a, raw, "Dieser Raum ruft keine Postfächer ab.", "Kasse abgerufen gespeichert angenommen doppelt zurückgelegt abgewiesen überfällig älteste je_Minute", func(s sicknote.Status) []string {
+		return table(a, raw, "Dieser Raum ruft keine Postfächer ab.", "Kasse abgerufen gespeichert angenommen doppelt zurückgelegt abgewiesen läuft_ab überfällig älteste je_Minute", func(s sicknote.Status) []string {
 			return []string{
 				string(s.Kasse), fmt.Sprint(s.Fetched), fmt.Sprint(s.Stored), fmt.Sprint(s.Accepted), fmt.Sprint(s.Duplicates),
-				fmt.Sprint(s.Held), fmt.Sprint(s.Refused), fmt.Sprint(s.Overdue), local(s.Oldest), fmt.Sprintf("%.1f", s.PerMinute),
+				fmt.Sprint(s.Held), fmt.Sprint(s.Refused), urgent(s.DueSoon, "! "), urgent(s.Overdue, "✕ ROT "), local(s.Oldest), fmt.Sprintf("%.1f", s.PerMinute),
 			}
 		})
 	})
+}
+
+// urgent marks a number that is not zero.
+func urgent(n int64, mark string) string {
+	if n == 0 {
+		return "0"
+	}
+	return mark + fmt.Sprint(n)
 }
 
 type sicknoteListCmd struct {
@@ -50,8 +58,8 @@ type sicknoteListCmd struct {
 func (c *sicknoteListCmd) Run(a *app) error {
 	args := map[string]any{"kasse": c.Kasse, "class": c.Class, "after": c.After, "limit": c.Limit}
 	return c.act(a, "", "sicknote.list", args, func(raw json.RawMessage) error {
-		return table(a, raw, "Keine Sendungen.", "Nummer abgerufen Einstufung Art Zustand verantwortlich Frist Grund", func(m sicknote.Mail) []string {
-			return []string{m.Label, local(m.Fetched), string(m.Class), string(m.Kind), string(m.State), m.Owner, local(m.Deadline), m.Reason}
+		return table(a, raw, "Keine Sendungen.", "Nummer abgerufen Einstufung Art Zustand verantwortlich Frist Ampel Grund", func(m sicknote.Mail) []string {
+			return []string{m.Label, local(m.Fetched), string(m.Class), string(m.Kind), string(m.State), m.Owner, local(m.Deadline), m.Light.Word(), m.Reason}
 		})
 	})
 }

@@ -11,18 +11,21 @@ import (
 	"time"
 
 	"leitstand/emergency/sicknote"
+	"leitstand/pure/paper"
+	"leitstand/room"
 )
 
 // sicknoteFileCmds are the ways of sick notes past the mailboxes.
 type sicknoteFileCmds struct {
-	Import  sicknoteImportCmd  `cmd:"" help:"Take mail files (.eml, mbox, Maildir, folders of these) as if they had been fetched. Files taken before are known again."`
-	Export  sicknoteExportCmd  `cmd:"" help:"Write a Kasse's documents into a new folder, with index.csv and SHA256SUMS. On record; no handover, for there is no receipt."`
-	Probe   sicknoteProbeCmd   `cmd:"" help:"Try mailboxes: log in, list, read up to three mails. Nothing is deleted. Exit 1 when one cannot be used."`
-	Paper   sicknotePaperCmd   `cmd:"" help:"Take a certificate on paper: text of a scanner, photograph or scan, or typed in."`
-	Erase   sicknoteEraseCmd   `cmd:"" help:"Delete what the regular system has and both sides reconciled; prints the proof."`
-	Kept    sicknoteKeptCmd    `cmd:"" help:"What Kassen still keep, and how much of it may be erased."`
-	Answers sicknoteAnswersCmd `cmd:"" help:"Error messages to practices, whatever has become of them."`
-	Resolve sicknoteResolveCmd `cmd:"" help:"Say what became of an answer that was cut off: it arrived, or it is to be sent again."`
+	Import    sicknoteImportCmd    `cmd:"" help:"Take mail files (.eml, mbox, Maildir, folders of these) as if they had been fetched. Files taken before are known again."`
+	Export    sicknoteExportCmd    `cmd:"" help:"Write a Kasse's documents into a new folder, with index.csv and SHA256SUMS. On record; no handover, for there is no receipt."`
+	Probe     sicknoteProbeCmd     `cmd:"" help:"Try mailboxes: log in, list, read up to three mails. Nothing is deleted. Exit 1 when one cannot be used."`
+	Paper     sicknotePaperCmd     `cmd:"" help:"Take a certificate on paper: text of a scanner, photograph or scan, or typed in."`
+	Erase     sicknoteEraseCmd     `cmd:"" help:"Delete what the regular system has and both sides reconciled; prints the proof."`
+	Kept      sicknoteKeptCmd      `cmd:"" help:"What Kassen still keep, and how much of it may be erased."`
+	Answers   sicknoteAnswersCmd   `cmd:"" help:"Error messages to practices, whatever has become of them."`
+	Practices sicknotePracticesCmd `cmd:"" help:"Whom to call about held mails: a call list, and letters as PDF. It opens held mails, on record."`
+	Resolve   sicknoteResolveCmd   `cmd:"" help:"Say what became of an answer that was cut off: it arrived, or it is to be sent again."`
 }
 
 type sicknoteImportCmd struct {
@@ -249,4 +252,57 @@ type sicknoteResolveCmd struct {
 // Run settles an answer.
 func (c *sicknoteResolveCmd) Run(a *app) error {
 	return c.act(a, c.As, "sicknote.resolve", map[string]any{"kasse": c.Kasse, "id": c.ID, "again": c.Again, "reason": c.Reason}, nil)
+}
+
+type sicknotePracticesCmd struct {
+	roomFlags
+	asFlag
+	Kasse  string `arg:"" help:"IK."`
+	Reason string `help:"Why; it is put on record." required:""`
+	Out    string `help:"New or empty folder for anrufliste.pdf and brief-NNN.pdf." type:"path" placeholder:"DIR"`
+	Phone  string `help:"Number of the Kasse for the letters."`
+}
+
+// Run prints a call list and writes letters.
+func (c *sicknotePracticesCmd) Run(a *app) error {
+	raw, err := c.call(a, c.As, "sicknote.practices", map[string]string{"kasse": c.Kasse, "reason": c.Reason})
+	if err != nil {
+		return err
+	}
+	var l room.PracticeList
+	if err := json.Unmarshal(raw, &l); err != nil {
+		return fmt.Errorf("reading the result: %w", err)
+	}
+	s := sicknote.Sender{Kasse: l.Kasse, Phone: c.Phone, Exercise: l.Exercise, Day: l.At.Local()}
+	list := sicknote.CallList(l.Practices, s)
+	if c.Out != "" {
+		if err := c.letters(l.Practices, s, list); err != nil {
+			return err
+		}
+	}
+	if c.JSON {
+		return printRaw(a, raw, false)
+	}
+	_, err = fmt.Fprintln(a.stdout, strings.Join(list.Text(), "\n"))
+	return err
+}
+
+func (c *sicknotePracticesCmd) letters(practices []sicknote.Practice, s sicknote.Sender, list paper.Form) error {
+	if err := os.MkdirAll(c.Out, 0o700); err != nil {
+		return fmt.Errorf("making the folder of letters: %w", err)
+	}
+	forms := map[string]paper.Form{"anrufliste.pdf": list}
+	for i := range practices {
+		forms[fmt.Sprintf("brief-%03d.pdf", i+1)] = practices[i].Letter(s)
+	}
+	for name, form := range forms {
+		f, err := os.OpenFile(filepath.Join(c.Out, name), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+		if err != nil {
+			return fmt.Errorf("writing a letter: %w", err)
+		}
+		if err := errors.Join(form.PDF(f), f.Close()); err != nil {
+			return err
+		}
+	}
+	return nil
 }

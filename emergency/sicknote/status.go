@@ -31,7 +31,8 @@ type Status struct {
 	Reused     int64             `json:"id_reused"`
 	Foreign    int64             `json:"foreign_payer"`
 	Unverified int64             `json:"unverified"`
-	Overdue    int64             `json:"overdue"`         // held and past their deadline
+	Overdue    int64             `json:"overdue"`         // held and past their deadline: red
+	DueSoon    int64             `json:"due_soon"`        // held and less than Ahead from it: escalated
 	Left       int64             `json:"left_on_server"`  // too large
 	Oldest     time.Time         `json:"oldest,omitzero"` // when the oldest open item came
 	PerMinute  float64           `json:"per_minute"`      // stored in the last ten minutes
@@ -69,6 +70,7 @@ func (s Status) Add(t Status) Status {
 		{&s.Foreign, t.Foreign},
 		{&s.Unverified, t.Unverified},
 		{&s.Overdue, t.Overdue},
+		{&s.DueSoon, t.DueSoon},
 		{&s.Left, t.Left},
 	} {
 		*f.to += f.from
@@ -161,6 +163,7 @@ func (s *Status) rest(ctx context.Context, q db.Querier, now time.Time) error {
 		{&s.Left, `select count(*) from sicknote_left`, nil},
 		{&recent, `select count(*) from sicknote_mail where fetched > $1`, []any{db.Micro(now.Add(-10 * time.Minute))}},
 		{&s.Overdue, `select count(*) from journal_standing where state = 'held' and deadline <= $1`, []any{db.Micro(now)}},
+		{&s.DueSoon, `select count(*) from journal_standing where state = 'held' and deadline > $1 and deadline <= $2`, []any{db.Micro(now), db.Micro(now.Add(Ahead))}},
 		{&oldest, `select coalesce(min(m.fetched), 0) from sicknote_mail m join journal_standing s on s.number = m.number
 			where s.state in ('unread', 'pending', 'held', 'sent', 'receipted')`, nil},
 	} {
@@ -190,6 +193,46 @@ type Mail struct {
 	Reason   string           `json:"reason,omitempty"`
 	Owner    string           `json:"owner,omitempty"`
 	Deadline time.Time        `json:"deadline,omitzero"`
+	Light    Light            `json:"light,omitempty"` // of a held one, where somebody looks
+}
+
+// Light says how urgent a held mail is; empty means that it is not held.
+type Light string
+
+// The lights.
+const (
+	Green  Light = "green"
+	Yellow Light = "yellow" // less than Ahead to its deadline: escalated
+	Red    Light = "red"    // past its deadline
+)
+
+// Ahead is how long before its deadline a held mail escalates.
+const Ahead = 4 * time.Hour
+
+// LightAt is the light of a mail at a time.
+func (m *Mail) LightAt(now time.Time) Light {
+	switch {
+	case m.State != emergency.Held:
+		return ""
+	case !now.Before(m.Deadline):
+		return Red
+	case !now.Add(Ahead).Before(m.Deadline):
+		return Yellow
+	}
+	return Green
+}
+
+// Word is the light in words, for people who do not see its colour.
+func (l Light) Word() string {
+	switch l {
+	case Green:
+		return "in der Frist"
+	case Yellow:
+		return "! Frist läuft ab"
+	case Red:
+		return "✕ ROT: Frist vorbei"
+	}
+	return ""
 }
 
 // List returns mails by number, above after; an empty class means all.
