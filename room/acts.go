@@ -43,8 +43,10 @@ func roomActs() map[string]handler {
 		"signal.list": reading(func(ctx context.Context, r *Room, _ none) ([]warning.Signal, error) {
 			return warning.List(ctx, r.Store)
 		}),
-		"signal.decide": doing(decideSignal),
-		"alarm.test":    doing(testAlarm),
+		"signal.decide":  doing(decideSignal),
+		"signal.show":    reading(showSignal),
+		"signal.sources": reading(signalSources),
+		"alarm.test":     doing(testAlarm),
 
 		"measure.preview": reading(func(_ context.Context, r *Room, p containment.Plan) (containment.Preview, error) { return r.preview(p) }),
 		"impact":          reading(impact),

@@ -67,6 +67,7 @@ type Room struct {
 	forecasts forecasts
 	duty      warning.Duty
 	hosts     []hostRule
+	sources   []warning.SourceConfig
 
 	fence     fence
 	copier    *copier  // nil without a second place

@@ -6,12 +6,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"path"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"leitstand/access"
@@ -33,6 +35,9 @@ type WarningConfig struct {
 	Zone  string        `json:"zone,omitempty"` // in which night is night; default Europe/Berlin
 	// Rules are further Sigma rules: directories, zip files or files.
 	Rules []string `json:"rules,omitempty"`
+	// Sources are what is read and taken in, besides what --log names. What
+	// waits lies below warning/ in the data directory.
+	Sources []warning.SourceConfig `json:"sources,omitempty"`
 }
 
 // HostPattern places hosts.
@@ -92,7 +97,7 @@ func (r *Room) startWarning() error {
 	if err != nil {
 		return err
 	}
-	r.duty, r.hosts = c.Duty, c.Hosts
+	r.duty, r.hosts, r.sources = c.Duty, c.Hosts, c.Sources
 	r.Warning = warning.NewIntake(warning.IntakeOptions{
 		Rules: rules, Zone: zone, Duty: c.Duty, Place: r.environmentOf, Now: r.Now, Log: r.opt.Log,
 	})
@@ -138,20 +143,39 @@ func (r *Room) Follow(ctx context.Context, _ time.Time, files ...string) ([]warn
 	return all, nil
 }
 
-// RunWarning follows log files and all other sources until ctx ends. What fails
-// is logged and tried again: the early warning does not end with one bad source.
-func (r *Room) RunWarning(ctx context.Context, files ...string) error {
+// RunWarning follows log files and all sources of warning.json until ctx ends;
+// stdin is for a source of that kind. What fails is logged and tried again: the
+// early warning does not end with one bad source.
+func (r *Room) RunWarning(ctx context.Context, stdin io.Reader, files ...string) error {
 	for _, f := range files {
 		if err := r.Warning.Follow(f); err != nil {
 			return err
 		}
 	}
+	for _, c := range r.sources {
+		if err := r.Warning.Open(c, filepath.Join(r.opt.Data, "warning"), stdin); err != nil {
+			return fmt.Errorf("%s: %w", filepath.Join(r.opt.Data, warningFile), err)
+		}
+	}
+	var taking sync.WaitGroup
+	taking.Go(func() { r.Warning.Listen(ctx) })
+	r.runSteps(ctx)
+	taking.Wait()
+	save, stop := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer stop()
+	if err := r.Warning.Save(save, r.Store); err != nil && !errors.Is(err, db.ErrClosed) {
+		r.opt.Log.Warn("the memory of the early warning was not written: events are read again at the next start", slog.Any("error", err))
+	}
+	return nil
+}
+
+func (r *Room) runSteps(ctx context.Context) {
 	for {
 		_, more, err := r.watchStep(ctx)
 		pause := time.Second
 		switch {
 		case ctx.Err() != nil, errors.Is(err, db.ErrClosed):
-			return nil //nolint:nilerr // the room closes: what is under way is read again at the next start
+			return // the room closes: what is under way is read again at the next start
 		case err != nil:
 			r.opt.Log.Error("early warning", slog.Any("error", err))
 			pause = 5 * time.Second
@@ -160,7 +184,7 @@ func (r *Room) RunWarning(ctx context.Context, files ...string) error {
 		}
 		select {
 		case <-ctx.Done():
-			return nil
+			return
 		case <-time.After(pause):
 		}
 	}

@@ -65,6 +65,7 @@ type feed struct {
 	from       Position // events before it are on record
 	known      memory   // events before it are in the written memory of correlations
 	fig        Figures
+	deaf       string // why it takes nothing in
 	told       uint64 // of what the source says it dropped: how much is on record
 	lost       uint64 // and what it said last
 }

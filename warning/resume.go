@@ -1,6 +1,7 @@
 package warning
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -105,6 +106,7 @@ func (in *Intake) Figures() []Figures {
 	for _, f := range in.feeds {
 		fig := f.fig
 		fig.Limit = f.limit
+		fig.Error = cmp.Or(f.deaf, fig.Error)
 		waiting, err := f.src.Waiting(f.from)
 		if err != nil && fig.Error == "" {
 			fig.Error = err.Error()

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"time"
@@ -76,7 +77,7 @@ func (c *serveCmd) Run(a *app) error {
 	}
 	return c.beside(a, r, conf.Gateway.Listen, func(ctx context.Context) error {
 		return withEmployers(ctx, a, r, func(ctx context.Context) error {
-			return serveRoom(ctx, r, conf.Listen, conf.Logs, func(link string) {
+			return serveRoom(ctx, r, conf.Listen, a.stdin, conf.Logs, func(link string) {
 				fmt.Fprintf(a.stderr, "Leitstand: %s\nDer Link lässt ein Gerät ein. Für weitere: leitstand link --data %s\n", link, c.Data)
 			})
 		})
@@ -97,14 +98,14 @@ func onlyLoopback(addr string) error {
 
 // serveRoom runs the screens, the command socket, timed work and the followers
 // of log files until ctx ends or one of them fails.
-func serveRoom(ctx context.Context, r *room.Room, listen string, logs []string, ready func(link string)) error {
+func serveRoom(ctx context.Context, r *room.Room, listen string, stdin io.Reader, logs []string, ready func(link string)) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return serveScreens(ctx, r, listen, ready) })
 	g.Go(func() error { return r.ServeSocket(ctx) })
 	g.Go(func() error { return r.Run(ctx) })
 	g.Go(func() error { return r.RunMail(ctx) })
 	g.Go(func() error { return r.RunDrivers(ctx) })
-	g.Go(func() error { return r.RunWarning(ctx, logs...) })
+	g.Go(func() error { return r.RunWarning(ctx, stdin, logs...) })
 	g.Go(func() error { return r.RunCopy(ctx) })
 	return g.Wait()
 }

@@ -8,7 +8,6 @@ import (
 	"leitstand/access"
 	"leitstand/incident"
 	"leitstand/operation"
-	"leitstand/warning"
 )
 
 const clock = "02.01.2006 15:04"
@@ -81,61 +80,6 @@ func (c *doorListCmd) Run(a *app) error {
 			return []string{string(v.Placement), v.String(), fmt.Sprint(v.Epoch), fmt.Sprint(v.Version)}
 		})
 	})
-}
-
-type signalCmd struct {
-	List        signalListCmd        `cmd:"" help:"What the early warning noticed."`
-	Acknowledge signalAcknowledgeCmd `cmd:"" help:"Take a signal on."`
-	Dismiss     signalDismissCmd     `cmd:"" help:"Dismiss a signal, with a reason."`
-	Attach      signalAttachCmd      `cmd:"" help:"Attach a signal to an incident."`
-	Test        signalTestCmd        `cmd:"" help:"Raise a test alarm: is the way from an alarm to a person in order?"`
-}
-
-type signalListCmd struct{ roomFlags }
-
-// Run prints the signals.
-func (c *signalListCmd) Run(a *app) error {
-	return c.act(a, "", "signal.list", nil, func(raw json.RawMessage) error {
-		return table(a, raw, "Keine Signale.", "Signal Stufe Zustand zuletzt Anzahl Umgebung verantwortlich Frist Titel", func(s warning.Signal) []string {
-			return []string{
-				s.ID, s.Level, string(s.State), local(s.Last), fmt.Sprint(s.Count), string(s.Environment), s.Owner, local(s.Deadline), s.Title,
-			}
-		})
-	})
-}
-
-type signalDecideCmd struct {
-	roomFlags
-	asFlag
-	ID     string `arg:"" help:"Signal."`
-	Reason string `help:"Why; needed to dismiss."`
-}
-
-type (
-	signalAcknowledgeCmd struct{ signalDecideCmd }
-	signalDismissCmd     struct{ signalDecideCmd }
-)
-
-// Run takes a signal on.
-func (c *signalAcknowledgeCmd) Run(a *app) error { return c.decide(a, warning.Acknowledged) }
-
-// Run dismisses a signal.
-func (c *signalDismissCmd) Run(a *app) error { return c.decide(a, warning.Dismissed) }
-
-func (c *signalDecideCmd) decide(a *app, to warning.State) error {
-	return c.act(a, c.As, "signal.decide", map[string]any{"id": c.ID, "to": to, "reason": c.Reason}, nil)
-}
-
-type signalAttachCmd struct {
-	roomFlags
-	asFlag
-	ID       string `arg:"" help:"Signal."`
-	Incident string `arg:"" help:"Incident."`
-}
-
-// Run attaches a signal to an incident.
-func (c *signalAttachCmd) Run(a *app) error {
-	return c.act(a, c.As, "signal.decide", map[string]any{"id": c.ID, "to": warning.Attached, "incident": c.Incident}, nil)
 }
 
 type incidentCmd struct {

@@ -20,6 +20,7 @@ import (
 
 	"leitstand/pure/evtx"
 	"leitstand/pure/sigma"
+	"leitstand/warning"
 )
 
 const (
@@ -246,7 +247,7 @@ func (f *fileRun) events(src io.ReaderAt, size int64) error {
 		if rec.ID%1024 == 0 && f.w.app.ctx.Err() != nil {
 			return f.w.app.ctx.Err()
 		}
-		fillEvent(f.ev, rec)
+		warning.FillEVTX(f.ev, rec)
 		id, found := rec.Get("EventRecordID")
 		if !found {
 			id = strconv.FormatUint(rec.ID, 10)
@@ -260,23 +261,6 @@ func (f *fileRun) events(src io.ReaderAt, size int64) error {
 	}
 	f.stats.damaged += r.Stats().Damaged
 	return r.Err()
-}
-
-// fillEvent makes the event of a record. One without a channel, from a damaged
-// file, is of Windows all the same.
-func fillEvent(ev *sigma.Event, rec *evtx.Record) {
-	ev.Reset()
-	ev.Time = rec.Created
-	if _, ok := rec.Get("Channel"); !ok {
-		ev.Sources = append(ev.Sources, sigma.Logsource{Product: "windows"})
-	}
-	for i := range rec.Fields {
-		if f := &rec.Fields[i]; f.Null {
-			ev.AddNull(f.Name)
-		} else {
-			ev.AddBytes(f.Name, f.Text)
-		}
-	}
 }
 
 // zipped reads every log in a zip file.
