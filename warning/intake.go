@@ -27,8 +27,6 @@ type IntakeOptions struct {
 	Log    *slog.Logger
 	Except func(r *sigma.Rule, ev *sigma.Event) (id string, ok bool)
 	Limits sigma.CorrelatorOptions
-	// Alert is told of new signals, in the transaction that raises them.
-	Alert func(ctx context.Context, tx *db.Tx, now time.Time, raised []Signal) error
 }
 
 // Intake reads sources, matches what they give, and raises signals.
@@ -224,16 +222,11 @@ func (in *Intake) commit(ctx context.Context, d *db.DB, now time.Time, hits []Hi
 	err := d.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
 		raised = raised[:0]
 		for _, g := range grouped(hits) {
-			s, err := raise(ctx, tx, now, in.signal(g[0]), len(g), eventsOf(g))
+			s, err := raise(ctx, tx, now, in.signal(g[0]), len(g), eventsOf(g), Acknowledged)
 			if err != nil {
 				return err
 			}
 			raised = append(raised, s)
-		}
-		if in.opt.Alert != nil {
-			if err := in.opt.Alert(ctx, tx, now, raised); err != nil {
-				return err
-			}
 		}
 		if also != nil {
 			if err := also(ctx, tx, raised); err != nil {

@@ -124,17 +124,18 @@ func within(level string) time.Duration {
 	return time.Hour
 }
 
-// Raise stores a hit: as a new signal, or as one more of an undecided signal of
-// the same rule and group within the last hour.
+// Raise stores a hit: as a new signal, or as one more of an open signal of the
+// same rule and group within the last hour.
 func Raise(ctx context.Context, tx *db.Tx, now time.Time, s Signal, event string) (Signal, error) {
-	return raise(ctx, tx, now, s, 1, []string{event})
+	return raise(ctx, tx, now, s, 1, []string{event}, Open)
 }
 
-// raise is Raise for n hits at once, in one entry of the ledger.
-func raise(ctx context.Context, tx *db.Tx, now time.Time, s Signal, n int, events []string) (Signal, error) {
+// raise is Raise for n hits at once, in one entry of the ledger; they join a
+// signal that is open, or in the state also: somebody works on it already.
+func raise(ctx context.Context, tx *db.Tx, now time.Time, s Signal, n int, events []string, also State) (Signal, error) {
 	s.Group = cmp.Or(s.Group, s.Host)
-	same, err := signals(ctx, tx, `where rule = $1 and grp = $2 and state in ('open', 'acknowledged') and last_at > $3 order by last_at desc`,
-		s.Rule, s.Group, db.Micro(now.Add(-groupFor)))
+	same, err := signals(ctx, tx, `where rule = $1 and grp = $2 and state in ('open', $4) and last_at > $3 order by last_at desc`,
+		s.Rule, s.Group, db.Micro(now.Add(-groupFor)), string(also))
 	if err != nil {
 		return Signal{}, err
 	}
