@@ -137,6 +137,9 @@ func roomActs() map[string]handler {
 		"link.new": reading(newLink),
 
 		"doctor": reading(doctor),
+		"vitals": reading(func(ctx context.Context, r *Room, _ none) (Vitals, error) { return r.Vitals(ctx), nil }),
+
+		"witness.note": doing(noteWitness),
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"leitstand/access"
 	"leitstand/base/ledger"
+	"leitstand/containment"
 	"leitstand/operation"
 	"leitstand/warning"
 )
@@ -58,14 +59,27 @@ func grade(bad, warn bool) Health {
 	return Good
 }
 
+type doctorArgs struct {
+	// Probe logs in to every mailbox. Without it, only how polling goes is told.
+	Probe bool `json:"probe,omitempty"`
+}
+
 // doctor looks at everything that a room needs in a crisis. It changes nothing.
-func doctor(ctx context.Context, r *Room, _ none) (Checkup, error) {
+// What cannot be looked at is bad and does not keep it from the rest.
+func doctor(ctx context.Context, r *Room, a doctorArgs) (Checkup, error) {
 	c := Checkup{At: r.Now()}
-	for _, look := range []func(context.Context, *Checkup) error{
-		r.lookDisk, r.lookFiles, r.lookClock, r.lookPeople, r.lookRules, r.lookSignals, r.lookBackup, r.lookRestoreTest, r.lookCopy, r.lookKeys, r.lookMail,
-	} {
-		if err := look(ctx, &c); err != nil {
+	looks := []func(context.Context, *Checkup) error{
+		r.lookDisk, r.lookGrowth, r.lookFiles, r.lookClock, r.lookTimeSource, r.lookCertificates, r.lookPeople, r.lookRules, r.lookSignals, r.lookAlarm,
+		r.lookBackup, r.lookRestoreTest, r.lookCopy, r.lookWitness, r.lookKeys, r.lookMail, r.lookAnswers, r.lookDrivers,
+	}
+	if a.Probe {
+		looks = append(looks, r.lookProbes)
+	}
+	for i, look := range looks {
+		if err := look(ctx, &c); err != nil && ctx.Err() != nil {
 			return c, err
+		} else if err != nil {
+			c.add(fmt.Sprintf("Prüfung %d", i+1), Bad, "Den Fehler beheben, dann erneut prüfen.", "%v", err)
 		}
 	}
 	good := 0
@@ -85,14 +99,18 @@ func (r *Room) lookDisk(_ context.Context, c *Checkup) error {
 	}
 	free := s.Bavail * uint64(s.Bsize)
 	share := 100 * float64(s.Bavail) / float64(max(1, s.Blocks))
-	c.add("Festplatte", grade(free < 1<<30, free < 10<<30 || share < 10), "Platz schaffen oder das Datenverzeichnis auf einen größeren Datenträger legen.",
+	c.add("Festplatte", grade(free < uint64(r.opt.Limits.DiskFree)/10, free < uint64(r.opt.Limits.DiskFree) || share < 5), "Platz schaffen oder das Datenverzeichnis auf einen größeren Datenträger legen.",
 		"%.1f GB frei (%.0f %%)", float64(free)/1e9, share)
 	return nil
 }
 
 func (r *Room) lookFiles(_ context.Context, c *Checkup) error {
-	for _, name := range []string{".", "ledger.key", "index.key", masterFile, settingsFile} {
+	needed := []string{".", "ledger.key", "index.key", masterFile, settingsFile}
+	for i, name := range append(needed, ConfigFile, ConnectionsFile, GatewayFile, containment.DriversFile, "secrets") {
 		info, err := os.Stat(filepath.Join(r.opt.Data, name))
+		if errors.Is(err, os.ErrNotExist) && i >= len(needed) {
+			continue // a room may do without
+		}
 		if errors.Is(err, os.ErrNotExist) {
 			c.add("Datei "+name, Bad, "Aus der Sicherung oder Hinterlegung holen; ohne sie öffnet der Raum nach einem Neustart nicht.", "fehlt")
 			continue
@@ -133,7 +151,7 @@ func (r *Room) lookPeople(ctx context.Context, c *Checkup) error {
 				n++
 			}
 		}
-		c.add("Rolle "+string(role), grade(n == 0, n == 1), "Weitere Person benennen: leitstand person put", "%d Personen", n)
+		c.add("Rolle "+string(role), grade(n == 0, n < r.opt.Limits.PeoplePerRole), "Weitere Person benennen: leitstand person put", "%d Personen", n)
 	}
 	without := 0
 	for _, k := range r.Catalogue.Kassen {
@@ -193,7 +211,7 @@ func (r *Room) lookBackup(ctx context.Context, c *Checkup) error {
 		return nil
 	}
 	age := c.At.Sub(last[0].At)
-	c.add("Sicherung", grade(age > 7*24*time.Hour, age > 24*time.Hour), "leitstand backup VERZEICHNIS --as PERSON", "zuletzt %s", last[0].At.Format(time.RFC3339))
+	c.add("Sicherung", grade(age > 7*r.opt.Limits.Backup, age > r.opt.Limits.Backup), "leitstand backup VERZEICHNIS --as PERSON", "zuletzt %s", last[0].At.Format(time.RFC3339))
 	return nil
 }
 

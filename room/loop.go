@@ -21,7 +21,7 @@ func (r *Room) Due(ctx context.Context, now time.Time) (next time.Time, err erro
 	if err := r.Operation.Settle(ctx, now); err != nil {
 		errs = append(errs, err)
 	}
-	errs = append(errs, r.dueSwitchbacks(ctx, now), r.Store.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
+	errs = append(errs, r.dueSwitchbacks(ctx, now), r.dueLimits(ctx, now), r.Store.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
 		if _, err := access.ExpireDue(ctx, tx, now); err != nil {
 			return err
 		}
@@ -43,6 +43,7 @@ func (r *Room) Run(ctx context.Context) error {
 	for {
 		now := r.Now()
 		next, err := r.Due(ctx, now)
+		r.pulse.beat(now, err)
 		if err != nil && ctx.Err() == nil {
 			r.opt.Log.Error("timed work", slog.Any("error", err))
 		}

@@ -36,12 +36,14 @@ type Options struct {
 	Clock      func() time.Time // nil: the real clock
 	Log        *slog.Logger     // nil: silent
 
-	Connections *Connections   // nil: from connections.json, if there is one
-	Doors       *DoorsConfig   // nil: from gateway.json, if there is one
-	Limits      Limits         // when the room warns; zero values take the defaults
-	Identities  []age.Identity // open what a backup sealed, when restoring
-	CopyTo      string         // second place, which is copied to all the time and asked who may write; "" for none
-	Alone       *Alone         // begin although the second place cannot be asked
+	Connections *Connections // nil: from connections.json, if there is one
+	Doors       *DoorsConfig // nil: from gateway.json, if there is one
+	Limits      Limits       // when the room warns; zero values take the defaults
+	// Certificates are files (PEM) whose end the room watches.
+	Certificates []string
+	Identities   []age.Identity // open what a backup sealed, when restoring
+	CopyTo       string         // second place, which is copied to all the time and asked who may write; "" for none
+	Alone        *Alone         // begin although the second place cannot be asked
 }
 
 // Room is an open room. It belongs to one process: the data directory is locked.
@@ -72,6 +74,7 @@ type Room struct {
 	fence     fence
 	copier    *copier  // nil without a second place
 	mailboxes []string // addresses, set by Connect
+	pulse     pulse
 }
 
 // Settings of a room lie in room.json and are written once, by Init.
@@ -130,7 +133,7 @@ func Open(ctx context.Context, opt Options) (_ *Room, err error) {
 	if err := settings.fits(opt); err != nil {
 		return nil, err
 	}
-	r := &Room{opt: opt, Settings: settings}
+	r := &Room{opt: opt, pulse: pulse{opened: opt.Clock().UTC()}, Settings: settings}
 	if r.release, err = db.LockDir(opt.Data); err != nil {
 		return nil, err
 	}

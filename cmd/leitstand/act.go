@@ -58,7 +58,7 @@ func (f roomFlags) options(a *app) (room.Options, error) {
 // optionsOf is how a room is opened by a configuration; flags win.
 func (f roomFlags) optionsOf(a *app, conf *config) (opt room.Options, err error) {
 	opt = room.Options{
-		Data: f.Data, Database: cmp.Or(f.DB, conf.Database), Doors: conf.doors(), Limits: conf.limits(),
+		Data: f.Data, Database: cmp.Or(f.DB, conf.Database), Doors: conf.doors(), Limits: conf.limits(), Certificates: conf.certificates(),
 		Log: slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	}
 	if opt.Connections, err = conf.connections(); err != nil {

@@ -79,7 +79,7 @@ type adminConfig struct {
 }
 
 type heartbeatConfig struct {
-	Every time.Duration `yaml:"every" default:"1m" help:"How often, at least 1s."`
+	Every time.Duration `yaml:"every" default:"1m" help:"How often, between 1s and 2m: systemd's watchdog is renewed as often."`
 	File  string        `yaml:"file" path:"true" example:"/mnt/watch/leitstand.beat" help:"File that is rewritten, best on a disk that the watcher sees."`
 	URL   string        `yaml:"url" secret:"url" example:"https://watch.example/ping" help:"Address that is sent a POST. An exercise room pings loopback only."`
 }
@@ -185,4 +185,12 @@ func (c *config) limits() room.Limits {
 		DiskFree: l.DiskFree * 1e9, DiskDays: l.DiskDays, Backup: l.Backup, Restore: l.Restore,
 		Certificate: l.Certificate, OutboxAge: l.OutboxAge, WitnessAge: l.WitnessAge, PeoplePerRole: l.PeoplePerRole,
 	}
+}
+
+// certificates are the files whose end the room watches.
+func (c *config) certificates() []string {
+	if c.Gateway.Certificate == "" {
+		return nil
+	}
+	return []string{c.Gateway.Certificate}
 }

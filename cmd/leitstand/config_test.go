@@ -83,7 +83,7 @@ func TestEveryMistakeHasItsLine(t *testing.T) {
 		"no password file":     {"mail:\n  mailboxes:\n    - kasse: x\n      password_file: nirgends\n", ":4: mail.mailboxes[0].password_file: "},
 		"receipt key":          {"regular:\n  - placement: x\n    key: kurz\n", ":3: regular[0].key: no public key"},
 		"no address":           {"regular:\n  - url: dort\n", ":2: regular[0].url: an address"},
-		"heartbeat":            {"heartbeat:\n  every: 10ms\n", ":2: heartbeat.every: at least 1s"},
+		"heartbeat":            {"heartbeat:\n  every: 10ms\n", ":2: heartbeat.every: between 1s and 2m"},
 		"heartbeat address":    {"heartbeat:\n  url: ftp://x/\n", ":2: heartbeat.url: an address"},
 		"heartbeat directory":  {"heartbeat:\n  file: nirgends/beat\n", ":2: heartbeat.file: its directory is not there"},
 		"limit":                {"limits:\n  disk_free_gb: 0\n", ":2: limits.disk_free_gb: more than 0 is expected"},

@@ -157,8 +157,8 @@ func (c *config) watchMistakes() (found []error) {
 		}
 	}
 	h := c.Heartbeat
-	if h.Every < time.Second {
-		found = append(found, c.wrong("heartbeat.every", "at least 1s is expected"))
+	if h.Every < time.Second || h.Every > 2*time.Minute {
+		found = append(found, c.wrong("heartbeat.every", "between 1s and 2m is expected"))
 	}
 	if h.URL != "" {
 		if u, err := url.Parse(h.URL); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {

@@ -48,6 +48,8 @@ type cli struct {
 
 	Watch    watchCmd    `cmd:"" help:"Match logs against Sigma rules, without a room."`
 	Config   configCmd   `cmd:"" help:"The room's configuration file: check, show, explain." group:"Keeping"`
+	Systemd  systemdCmd  `cmd:"" help:"Print a systemd unit with hardening, readiness and watchdog." group:"Keeping"`
+	Watchman watchmanCmd `cmd:"" help:"Stand outside, best on another machine, and raise the alarm when the room gives no sign of life." group:"Keeping"`
 	Doctor   doctorCmd   `cmd:"" help:"Look at everything that a room needs in a crisis: a score and a list to work off. Exit 1 when something is bad." group:"Keeping"`
 	Backup   backupCmd   `cmd:"" help:"Copy a room, or one Kasse of it, while it runs." group:"Keeping"`
 	Restore  restoreCmd  `cmd:"" help:"Put a backup into a new directory, or one Kasse back, and verify it; --test puts the outcome on record." group:"Keeping"`

@@ -54,6 +54,11 @@ func (c *serveCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
+	if c.Admin != "" && !conf.Admin.Beyond {
+		if err := loopback(c.Admin); err != nil {
+			return fmt.Errorf("--admin %q: %w, unless admin.beyond_loopback is true in the configuration", c.Admin, err)
+		}
+	}
 	if found := conf.mistakes(c.Data); len(found) > 0 {
 		return errors.Join(found...)
 	}
@@ -76,9 +81,12 @@ func (c *serveCmd) Run(a *app) error {
 		fmt.Fprintf(a.stderr, "Konfiguration: %s (leitstand config show)\n", conf.from)
 	}
 	return c.beside(a, r, conf.Gateway.Listen, func(ctx context.Context) error {
-		return withEmployers(ctx, a, r, func(ctx context.Context) error {
-			return serveRoom(ctx, r, conf.Listen, a.stdin, conf.Logs, func(link string) {
-				fmt.Fprintf(a.stderr, "Leitstand: %s\nDer Link lässt ein Gerät ein. Für weitere: leitstand link --data %s\n", link, c.Data)
+		return watched(ctx, a, r, conf, func(ctx context.Context, up func()) error {
+			return withEmployers(ctx, a, r, func(ctx context.Context) error {
+				return serveRoom(ctx, r, conf.Listen, a.stdin, conf.Logs, func(link string) {
+					fmt.Fprintf(a.stderr, "Leitstand: %s\nDer Link lässt ein Gerät ein. Für weitere: leitstand link --data %s\n", link, c.Data)
+					up()
+				})
 			})
 		})
 	})

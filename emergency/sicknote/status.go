@@ -108,6 +108,15 @@ func (in *Intake) Status(ctx context.Context, k catalogue.KasseID, now time.Time
 	return s, nil
 }
 
+// Boxes is how polling of all mailboxes goes, without a look into any store.
+func (in *Intake) Boxes() []BoxStatus {
+	out := make([]BoxStatus, len(in.boxes))
+	for i, b := range in.boxes {
+		out[i] = b.status()
+	}
+	return out
+}
+
 func (b *box) status() BoxStatus {
 	b.mu.Lock()
 	defer b.mu.Unlock()

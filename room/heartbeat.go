@@ -1,0 +1,192 @@
+package room
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"time"
+
+	"leitstand/base/db"
+	"leitstand/warning"
+)
+
+// Heartbeat is a dead-man's signal: it is renewed as long as the room is ready,
+// so that its absence, not its presence, raises the alarm outside.
+type Heartbeat struct {
+	Every time.Duration
+	File  string // rewritten in one step; empty: none
+	URL   string // is sent a POST; empty: none
+	// Notify is told how the room does after every beat, such as the supervisor
+	// that restarts it; nil: nobody.
+	Notify func(Vitals)
+}
+
+// Beat is what an outside watcher sees.
+type Beat struct {
+	Room    string        `json:"room"` // public key name: tells rooms apart
+	At      time.Time     `json:"at"`
+	Every   time.Duration `json:"every"` // how often it is renewed
+	Entries int64         `json:"ledger_entries"`
+}
+
+// beatTimeout bounds one ping, so that a watcher that hangs does not stop the beat.
+const beatTimeout = 10 * time.Second
+
+// RunHeartbeat renews the signal until ctx ends. A room that is not ready does
+// not beat: what is wrong is logged and in Vitals.
+func (r *Room) RunHeartbeat(ctx context.Context, h Heartbeat) error {
+	said := ""
+	for {
+		v := r.Vitals(ctx)
+		err := r.beat(ctx, h, v)
+		if err != nil && err.Error() != said && ctx.Err() == nil {
+			r.opt.Log.Error("the dead-man's signal", slog.Any("error", err))
+		}
+		if said = ""; err != nil {
+			said = err.Error()
+		}
+		if h.Notify != nil && ctx.Err() == nil {
+			h.Notify(v)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(max(time.Second, h.Every)):
+		}
+	}
+}
+
+func (r *Room) beat(ctx context.Context, h Heartbeat, v Vitals) error {
+	if !v.Ready {
+		problems := make([]error, len(v.Problems))
+		for i, p := range v.Problems {
+			problems[i] = errors.New(p)
+		}
+		return fmt.Errorf("the room is not ready and does not beat: %w", errors.Join(problems...))
+	}
+	b, err := json.Marshal(Beat{Room: r.keyName(), At: v.At, Every: h.Every, Entries: v.LedgerSize})
+	if err != nil {
+		return fmt.Errorf("encoding the signal: %w", err)
+	}
+	var errs []error
+	if h.File != "" {
+		errs = append(errs, replaceFile(h.File, append(b, '\n')))
+	}
+	if h.URL != "" {
+		errs = append(errs, r.ping(ctx, h.URL, b))
+	}
+	return errors.Join(errs...)
+}
+
+func replaceFile(file string, content []byte) error {
+	tmp := filepath.Join(filepath.Dir(file), "."+filepath.Base(file)+".new")
+	err := os.WriteFile(tmp, content, 0o644) //nolint:gosec // another user's watcher reads it; it holds no secrets
+	if err == nil {
+		err = os.Rename(tmp, file)
+	}
+	if err != nil {
+		return fmt.Errorf("writing the signal to a file: %w", err)
+	}
+	return nil
+}
+
+// ErrFarPing says that an exercise room does not ping beyond loopback.
+var ErrFarPing = errors.New("an exercise room pings loopback only")
+
+func (r *Room) ping(ctx context.Context, to string, body []byte) error {
+	u, err := url.Parse(to)
+	if err != nil {
+		return errors.New("the address of the signal cannot be read") // the address may hold a secret
+	}
+	if ip := net.ParseIP(u.Hostname()); r.Settings.Exercise && u.Hostname() != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		return ErrFarPing
+	}
+	ctx, cancel := context.WithTimeout(ctx, beatTimeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, to, bytes.NewReader(body))
+	if err != nil {
+		return errors.New("the address of the signal cannot be used")
+	}
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := r.client().Do(req)
+	if err != nil {
+		if ue, ok := errors.AsType[*url.Error](err); ok {
+			err = ue.Err // without the address
+		}
+		return fmt.Errorf("pinging %s: %w", u.Host, err)
+	}
+	defer func() { _ = resp.Body.Close() }() // nothing in it is wanted
+	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 64<<10))
+	if resp.StatusCode/100 != 2 {
+		return fmt.Errorf("pinging %s: %s", u.Host, resp.Status)
+	}
+	return nil
+}
+
+// limitRule is the rule of the signals with which a room warns about itself.
+const limitRule = "leitstand.limit"
+
+// dueLimits raises a signal for everything about the room's own machine that
+// nears its limit, so that a person owns it before anything stops. A thing that
+// somebody has taken on is not raised again.
+func (r *Room) dueLimits(ctx context.Context, now time.Time) error {
+	if r.Settings.Exercise { // its clock is not this machine's
+		return nil
+	}
+	if err := r.sampleGrowth(now); err != nil {
+		return err
+	}
+	c := Checkup{At: now}
+	for _, look := range []func(context.Context, *Checkup) error{r.lookDisk, r.lookGrowth, r.lookClock, r.lookCertificates} {
+		if err := look(ctx, &c); err != nil {
+			return err
+		}
+	}
+	var all []warning.Signal
+	for _, f := range c.Findings {
+		if f.Health == Good {
+			continue
+		}
+		if all == nil {
+			var err error
+			if all, err = warning.List(ctx, r.Store); err != nil {
+				return err
+			}
+		}
+		if known(all, f.Name, now) {
+			continue
+		}
+		level := map[Health]string{Warn: "medium", Bad: "critical"}[f.Health]
+		err := r.Store.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
+			_, err := warning.Raise(ctx, tx, now, warning.Signal{
+				Rule: limitRule, RuleVersion: "1", Title: "Der Raum selbst: " + f.Name, Description: f.Todo, Level: level,
+				Author: "Leitstand", Host: f.Name, Group: f.Name, Owner: defaultOwner,
+			}, f.Name+": "+f.Text)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// known says whether a limit was raised and is not decided, or was decided less
+// than a day ago.
+func known(all []warning.Signal, name string, now time.Time) bool {
+	for _, s := range all {
+		if s.Rule == limitRule && s.Host == name && (s.State == warning.Open || s.State == warning.Acknowledged || now.Sub(s.Last) < 24*time.Hour) {
+			return true
+		}
+	}
+	return false
+}
