@@ -270,7 +270,7 @@ func (f *Forecast) Draw(zone *time.Location) string {
 	const left, wide, top, tall = 50.0, 900.0, 20.0, 300.0
 	var w strings.Builder
 	title := "Zellen zurück im Regelbetrieb"
-	fmt.Fprintf(&w, `<svg xmlns="http://www.w3.org/2000/svg" class="verlauf" role="img" aria-label="%s" viewBox="0 0 970 370" font-family="sans-serif" font-size="11"><title>%s</title>`, title, title)
+	fmt.Fprintf(&w, `<svg xmlns="http://www.w3.org/2000/svg" class="kurve" role="img" aria-label="%s" viewBox="0 0 970 370" font-family="sans-serif" font-size="11"><title>%s</title>`, title, title)
 	if len(f.BurnUp) > 1 {
 		from, end := f.BurnUp[0].At, f.BurnUp[len(f.BurnUp)-1].At
 		most := max(1, len(f.Cells))

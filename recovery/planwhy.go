@@ -49,9 +49,16 @@ func NewExplainer(p *Plan, zone *time.Location) (*Explainer, error) {
 
 // All are all positions by start, each with its reasons.
 func (x *Explainer) All() ([]PlanPosition, error) {
-	order := make([]int, len(x.p.Tasks))
-	for i := range order {
-		order[i] = i
+	return x.Some(func(Task) bool { return true })
+}
+
+// Some are the positions that are wanted, by start, each with its reasons.
+func (x *Explainer) Some(wanted func(Task) bool) ([]PlanPosition, error) {
+	var order []int
+	for i, t := range x.p.Tasks {
+		if wanted(t) {
+			order = append(order, i)
+		}
 	}
 	slices.SortStableFunc(order, func(a, b int) int {
 		return cmp.Or(x.p.Schedule.Start[a]-x.p.Schedule.Start[b], x.p.Schedule.Finish[a]-x.p.Schedule.Finish[b])

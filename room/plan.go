@@ -217,9 +217,8 @@ func showPlan(ctx context.Context, r *Room, a showPlanArgs) (PlanView, error) {
 	if err != nil {
 		return v, err
 	}
-	all, err := x.All()
-	v.Positions = slices.DeleteFunc(all, func(t recovery.PlanPosition) bool {
-		return a.Kasse != "" && t.Kasse != a.Kasse || a.Service != "" && t.Service != a.Service
+	v.Positions, err = x.Some(func(t recovery.Task) bool {
+		return (a.Kasse == "" || t.Kasse == a.Kasse) && (a.Service == "" || t.Service == a.Service)
 	})
 	return v, err
 }
@@ -309,8 +308,9 @@ func planDays(ctx context.Context, r *Room, a dayArgs) ([]recovery.Day, error) {
 }
 
 type ganttArgs struct {
-	ID    string            `json:"id,omitempty"`
-	Kasse catalogue.KasseID `json:"kasse,omitempty"` // empty: all, a line for each
+	ID       string            `json:"id,omitempty"`
+	Kasse    catalogue.KasseID `json:"kasse,omitempty"`    // empty: all, a line for each
+	Forecast bool              `json:"forecast,omitempty"` // with P50 and P90
 }
 
 // Picture is a drawing as SVG.
@@ -326,7 +326,13 @@ func planGantt(ctx context.Context, r *Room, a ganttArgs) (Picture, error) {
 	if err != nil {
 		return Picture{}, err
 	}
-	return Picture{p.Gantt(r.Catalogue, a.Kasse, nil, Zone())}, nil
+	var f *recovery.Forecast
+	if a.Forecast {
+		if f, err = planForecast(ctx, r, forecastArgs{ID: a.ID}); err != nil {
+			return Picture{}, err
+		}
+	}
+	return Picture{p.Gantt(r.Catalogue, a.Kasse, f, Zone())}, nil
 }
 
 type forecastArgs struct {

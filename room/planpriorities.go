@@ -69,8 +69,8 @@ type Preferred struct {
 	Answer  *recovery.Answer `json:"answer,omitempty"` // nil when nothing is to return
 }
 
-// shownPriorities is what the second person agrees to.
-type shownPriorities struct {
+// ShownPriorities is what the second person agrees to.
+type ShownPriorities struct {
 	Before recovery.Priorities `json:"before"`
 	After  recovery.Priorities `json:"after"`
 	Terms  int64               `json:"terms"`
@@ -118,9 +118,18 @@ func (r *Room) answerPriorities(ctx context.Context, p recovery.Priorities) (*re
 	return a, err
 }
 
-func (r *Room) shownPriorities(ctx context.Context, a preferArgs) (shownPriorities, error) {
+func (r *Room) shownPriorities(ctx context.Context, a preferArgs) (ShownPriorities, error) {
 	t, err := recovery.CurrentTerms(ctx, r.Store)
-	return shownPriorities{Before: t.Priorities, After: a.Priorities, Terms: t.Version, Reason: a.Reason}, err
+	return ShownPriorities{Before: t.Priorities, After: a.Priorities, Terms: t.Version, Reason: a.Reason}, err
+}
+
+// PrioritiesDraft is what a request to change priorities would do now.
+func (r *Room) PrioritiesDraft(ctx context.Context, payload json.RawMessage) (ShownPriorities, error) {
+	var a preferArgs
+	if err := json.Unmarshal(payload, &a); err != nil {
+		return ShownPriorities{}, fmt.Errorf("reading a request to change priorities: %w", err)
+	}
+	return r.shownPriorities(ctx, a)
 }
 
 // maySetPriorities says who decides what comes first.
@@ -138,13 +147,9 @@ func (r *Room) approvePriorities(ctx context.Context, c access.Consent, first, s
 	if !first.Has(access.CrisisLead) && !second.Has(access.CrisisLead) {
 		return Outcome{}, maySetPriorities(access.Person{})
 	}
-	var a preferArgs
-	if err := json.Unmarshal(c.Payload, &a); err != nil {
-		return Outcome{}, fmt.Errorf("reading the request %q: %w", c.ID, err)
-	}
-	shown, err := r.shownPriorities(ctx, a)
+	shown, err := r.PrioritiesDraft(ctx, c.Payload)
 	if err != nil {
-		return Outcome{}, err
+		return Outcome{}, fmt.Errorf("request %q: %w", c.ID, err)
 	}
 	return write(ctx, r, func(ctx context.Context, tx *db.Tx, now time.Time) (out Outcome, err error) {
 		if out.Consent, err = access.Give(ctx, tx, now, c.ID, second.ID, func(access.Consent) (any, error) { return shown, nil }); err != nil {
@@ -154,8 +159,8 @@ func (r *Room) approvePriorities(ctx context.Context, c access.Consent, first, s
 		if err != nil {
 			return out, err
 		}
-		t.Priorities = a.Priorities
-		out.Done, err = recovery.PutTerms(ctx, tx, now, first.ID, second.ID, a.Reason, t)
+		t.Priorities = shown.After
+		out.Done, err = recovery.PutTerms(ctx, tx, now, first.ID, second.ID, shown.Reason, t)
 		return out, err
 	})
 }

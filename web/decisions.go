@@ -118,6 +118,11 @@ func (s *server) shown(r *http.Request, v *consentView) (any, error) {
 		v.Notice = &notice.Notice{}
 		err := json.Unmarshal(v.Payload, v.Notice)
 		return *v.Notice, err
+	case "priorities":
+		v.Kind = "Prioritäten der Wiederherstellung"
+		shown, err := s.room.PrioritiesDraft(r.Context(), v.Payload)
+		v.Fields = s.priorityFields(shown)
+		return shown, err
 	}
 	cmd, err := operation.Decode(v.Consent.Kind, v.Payload)
 	if err != nil {

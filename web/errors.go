@@ -10,6 +10,7 @@ import (
 	"leitstand/incident"
 	"leitstand/notice"
 	"leitstand/operation"
+	"leitstand/recovery"
 	"leitstand/room"
 	"leitstand/warning"
 )
@@ -47,6 +48,10 @@ func known() []struct {
 		{warning.ErrUnknown, failure{http.StatusNotFound, "Dieses Signal gibt es nicht."}},
 		{warning.ErrReason, failure{http.StatusUnprocessableEntity, "Wer ein Signal verwirft, nennt bitte einen Grund."}},
 		{warning.ErrDecided, failure{http.StatusConflict, "Über dieses Signal ist schon entschieden."}},
+		{recovery.ErrNoPlan, failure{http.StatusNotFound, "Es gibt noch keinen Plan der Wiederherstellung."}},
+		{recovery.ErrNothing, failure{http.StatusConflict, "Es ist nichts wiederherzustellen: Alles läuft."}},
+		{recovery.ErrNoTask, failure{http.StatusNotFound, "Diese Position gibt es im Plan nicht."}},
+		{recovery.ErrNoTeam, failure{http.StatusNotFound, "Dieses Team gibt es im Plan nicht."}},
 		{db.ErrDiskFull, failure{http.StatusInsufficientStorage, "Die Festplatte ist voll. Es wurde nichts gespeichert; bitte Platz schaffen, dann geht es weiter."}},
 		{db.ErrReadOnly, failure{http.StatusInsufficientStorage, "Der Datenträger ist nur lesbar. Es wurde nichts gespeichert."}},
 	}

@@ -31,4 +31,4 @@ func (s *server) localTime(v string) (time.Time, error) {
 }
 
 // sortedKeys are the keys of a map in order.
-func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+func sortedKeys[K ~string, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }

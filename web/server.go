@@ -94,6 +94,7 @@ func (s *server) insideRoutes(mux *http.ServeMux) {
 		"POST /freigaben":               s.grantClearance,
 		"POST /freigaben/{id}":          s.revokeClearance,
 		"GET /notbetrieb":               s.emergency,
+		"GET /wiederherstellung":        s.restoration, // and what belongs to it, see plan.go
 		"GET /mitteilungen":             s.told,
 		"POST /mitteilungen/liste":      s.publishList,
 		"POST /mitteilungen/text":       s.releaseNotice,
@@ -102,6 +103,7 @@ func (s *server) insideRoutes(mux *http.ServeMux) {
 	} {
 		mux.Handle(pattern, s.inside(h))
 	}
+	s.planRoutes(mux)
 }
 
 // outsideRoutes are the pages for everybody.

@@ -267,14 +267,15 @@ func writeDay(dir string, d *recovery.Day) (err error) {
 
 type planGanttCmd struct {
 	roomFlags
-	Kasse string `help:"Cell by cell for this Kasse (IK); a line for each Kasse if not given."`
-	Plan  string `help:"Plan; the one in force if not given."`
-	Out   string `help:"File to write; standard output if not given." type:"path" placeholder:"FILE"`
+	Kasse    string `help:"Cell by cell for this Kasse (IK); a line for each Kasse if not given."`
+	Plan     string `help:"Plan; the one in force if not given."`
+	Forecast bool   `help:"With P50 and P90 of each line."`
+	Out      string `help:"File to write; standard output if not given." type:"path" placeholder:"FILE"`
 }
 
 // Run draws a plan.
 func (c *planGanttCmd) Run(a *app) error {
-	return c.act(a, "", "plan.gantt", map[string]string{"id": c.Plan, "kasse": c.Kasse}, func(raw json.RawMessage) error {
+	return c.act(a, "", "plan.gantt", map[string]any{"id": c.Plan, "kasse": c.Kasse, "forecast": c.Forecast}, func(raw json.RawMessage) error {
 		var v room.Picture
 		if err := json.Unmarshal(raw, &v); err != nil {
 			return fmt.Errorf("reading the picture: %w", err)
