@@ -42,9 +42,9 @@ func (j *Journal) ApplyTx(ctx context.Context, tx *db.Tx, e Entry, changes ...Ch
 	if err != nil {
 		return err
 	}
-	standings := make(map[Number]Standing, len(found))
+	standings, was := make(map[Number]Standing, len(found)), make(map[Number]Standing, len(found))
 	for _, s := range found {
-		standings[s.Number] = s
+		standings[s.Number], was[s.Number] = s, s
 	}
 	position, err := lastPosition(ctx, tx)
 	if err != nil {
@@ -70,7 +70,7 @@ func (j *Journal) ApplyTx(ctx context.Context, tx *db.Tx, e Entry, changes ...Ch
 		changed = append(changed, next)
 		rows = append(rows, next.row())
 	}
-	if err := putStandings(ctx, tx, lastOfEach(changed)); err != nil {
+	if err := updateStandings(ctx, tx, was, lastOfEach(changed)); err != nil {
 		return fmt.Errorf("storing the state of items: %w", err)
 	}
 	subject := ""

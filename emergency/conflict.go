@@ -216,17 +216,43 @@ func (j *Journal) Decide(ctx context.Context, at time.Time, actor, reason string
 	})
 }
 
-// over is the hash of the version that people decided to replace, empty for
-// items without a conflict.
-func (j *Journal) over(ctx context.Context, it Item) (string, error) {
-	var d string
-	err := j.store.QueryRow(ctx, `select decision from journal_conflict where number = $1`, int64(it.Number)).Scan(&d)
-	if errors.Is(err, sql.ErrNoRows) || err == nil && Decision(d) != Ours {
-		return "", nil
+// contents reads the sealed bodies of items, and of those with a conflict that
+// was decided for ours, the hash of the version that they replace.
+func (j *Journal) contents(ctx context.Context, items []Item) (bodies map[Number][]byte, over map[Number]string, err error) {
+	bodies, over = make(map[Number][]byte, len(items)), map[Number]string{}
+	byNumber := make(map[Number]Item, len(items))
+	for _, it := range items {
+		byNumber[it.Number] = it
 	}
-	if err != nil {
-		return "", fmt.Errorf("reading the conflict of item %s: %w", it.Number.Label(j.kasse), err)
-	}
-	v, err := j.theirs(ctx, it)
-	return v.SHA256, err
+	err = chunks(items, func(part []Item) error {
+		args := make([]any, len(part))
+		for i, it := range part {
+			args[i] = int64(it.Number)
+		}
+		var decided []Number
+		_, err := db.Collect(ctx, j.store, func(r *sql.Rows) (struct{}, error) {
+			var n Number
+			var sealed []byte
+			var decision string
+			err := r.Scan(&n, &sealed, &decision)
+			bodies[n] = sealed
+			if Decision(decision) == Ours {
+				decided = append(decided, n)
+			}
+			return struct{}{}, err
+		}, `select b.number, b.sealed, coalesce(c.decision, '') from journal_body b left join journal_conflict c on c.number = b.number
+			where b.number in (`+inList(1, len(part))+`)`, args...)
+		if err != nil {
+			return fmt.Errorf("reading bodies: %w", err)
+		}
+		for _, n := range decided {
+			v, err := j.theirs(ctx, byNumber[n])
+			if err != nil {
+				return err
+			}
+			over[n] = v.SHA256
+		}
+		return nil
+	})
+	return bodies, over, err
 }

@@ -47,6 +47,16 @@ type Handover struct {
 	// Hook is called at the durable steps with "sent", "delivered" and "settled".
 	// An error stops the step there, as a crash would.
 	Hook func(point string) error
+
+	// ahead are items of the next batch, opened while this one is under way. Only
+	// step reads it, after who fills it has ended.
+	ahead map[string]opened
+}
+
+// opened is an item as it will leave, and what it was made from.
+type opened struct {
+	item   Item
+	parcel ParcelItem
 }
 
 // Content is an item as the receiver gets it.
@@ -144,6 +154,9 @@ func (h *Handover) deliver(ctx context.Context, now time.Time, b batch, p Parcel
 	if err := h.hook("sent"); err != nil {
 		return false, now, err
 	}
+	var wg sync.WaitGroup
+	wg.Go(func() { h.lookAhead(ctx) })
+	defer wg.Wait()
 	signed, err := h.Channel.Deliver(ctx, p)
 	if err == nil {
 		if err := h.hook("delivered"); err != nil {
@@ -156,6 +169,37 @@ func (h *Handover) deliver(ctx context.Context, now time.Time, b batch, p Parcel
 		return false, next, errors.Join(fmt.Errorf("handing over batch %s: %w", b.id, err), ferr)
 	}
 	return true, time.Time{}, h.hook("settled")
+}
+
+// lookAhead opens the items of the next batch. What fails here is met again, and
+// reported, when it is their turn.
+func (h *Handover) lookAhead(ctx context.Context) {
+	h.ahead = nil
+	items, err := h.ready(ctx)
+	if err != nil || len(items) == 0 {
+		return
+	}
+	opener, err := h.Journal.Opener(ctx)
+	if err != nil {
+		return
+	}
+	bodies, over, err := h.Journal.contents(ctx, items)
+	if err != nil {
+		return
+	}
+	packed := make([]ParcelItem, len(items))
+	fine := make([]bool, len(items))
+	inParallel(len(items), func(i int) {
+		var a, b error
+		packed[i], a, b = h.packOne(ctx, opener, items[i], bodies[items[i].Number], over[items[i].Number])
+		fine[i] = a == nil && b == nil
+	})
+	h.ahead = make(map[string]opened, len(items))
+	for i, it := range items {
+		if fine[i] {
+			h.ahead[it.ID] = opened{it, packed[i]}
+		}
+	}
 }
 
 func (h *Handover) hook(point string) error {
@@ -239,12 +283,18 @@ func (h *Handover) ready(ctx context.Context) ([]Item, error) {
 	if most == 0 {
 		most = 200
 	}
-	items, err := db.Collect(ctx, h.Journal.store, scanItem, itemQuery+`where s.placement = $1 and s.state in ('pending', 'held')
-		and s.number < coalesce((select min(number) from journal_standing where placement = $1 and state = 'unread'), 9223372036854775807)
-		order by s.position limit $2`, string(h.Placement), most)
-	if err != nil {
-		return nil, fmt.Errorf("listing what is to be handed over: %w", err)
+	var items []Item
+	for _, state := range []State{Pending, Held} { // each in the order of an index; one query for both would sort all of them
+		part, err := db.Collect(ctx, h.Journal.store, scanItem, itemQuery+`where s.placement = $1 and s.state = $2
+			and s.number < coalesce((select min(number) from journal_standing where placement = $1 and state = 'unread'), 9223372036854775807)
+			order by s.position limit $3`, string(h.Placement), string(state), most)
+		if err != nil {
+			return nil, fmt.Errorf("listing what is to be handed over: %w", err)
+		}
+		items = append(items, part...)
 	}
+	slices.SortFunc(items, func(a, b Item) int { return cmp.Compare(a.Position, b.Position) })
+	items = items[:min(len(items), most)]
 	limit := h.MaxBytes
 	if limit == 0 {
 		limit = 8 << 20
@@ -270,10 +320,19 @@ func (h *Handover) pack(ctx context.Context, id string, items []Item) (Parcel, [
 	if err != nil {
 		return p, nil, err
 	}
+	missing := slices.DeleteFunc(slices.Clone(items), func(it Item) bool { a, ok := h.ahead[it.ID]; return ok && a.item == it })
+	bodies, over, err := h.Journal.contents(ctx, missing)
+	if err != nil {
+		return p, nil, err
+	}
 	packed := make([]ParcelItem, len(items))
 	unopened, undescribed := make([]error, len(items)), make([]error, len(items))
 	inParallel(len(items), func(i int) {
-		packed[i], unopened[i], undescribed[i] = h.packOne(ctx, opener, items[i])
+		if a, ok := h.ahead[items[i].ID]; ok && a.item == items[i] {
+			packed[i] = a.parcel
+			return
+		}
+		packed[i], unopened[i], undescribed[i] = h.packOne(ctx, opener, items[i], bodies[items[i].Number], over[items[i].Number])
 	})
 	if err := errors.Join(append(undescribed, ctx.Err())...); err != nil {
 		return p, nil, err
@@ -290,8 +349,11 @@ func (h *Handover) pack(ctx context.Context, id string, items []Item) (Parcel, [
 }
 
 // packOne opens one item and describes it.
-func (h *Handover) packOne(ctx context.Context, opener Opener, it Item) (p ParcelItem, unopened, undescribed error) {
-	body, err := h.Journal.body(ctx, h.Journal.store, opener, it)
+func (h *Handover) packOne(ctx context.Context, opener Opener, it Item, sealed []byte, over string) (p ParcelItem, unopened, undescribed error) {
+	if sealed == nil {
+		return p, fmt.Errorf("body of item %s: %w", it.Number.Label(h.Journal.kasse), ErrErased), nil
+	}
+	body, err := h.Journal.unseal(opener, it.ID, it.commitment, sealed)
 	if err != nil {
 		return p, err, nil
 	}
@@ -300,10 +362,6 @@ func (h *Handover) packOne(ctx context.Context, opener Opener, it Item) (p Parce
 		if c, err = h.Describe(ctx, it, body); err != nil {
 			return p, nil, fmt.Errorf("describing item %s: %w", it.Number.Label(h.Journal.kasse), err)
 		}
-	}
-	over, err := h.Journal.over(ctx, it)
-	if err != nil {
-		return p, nil, err
 	}
 	sum := sha256.Sum256(c.Body)
 	return ParcelItem{

@@ -96,6 +96,8 @@ var Schema = db.Migrations{Package: "emergency", Steps: []string{`
 	);
 	create table journal_theirs (number bigint primary key, sealed bytea not null);
 	create table journal_asked (placement text primary key, question bytea not null);
+`, `
+	create index journal_standing_ready on journal_standing (placement, state, position);
 `}}
 
 // itemRow is journal_item as the ledger keeps it.
@@ -166,9 +168,9 @@ func putStandings(ctx context.Context, tx *db.Tx, standings []Standing) error {
 // insertMany inserts rows with few statements: on PostgreSQL each statement is a
 // journey to the server. All rows have the same number of columns.
 func insertMany(ctx context.Context, tx *db.Tx, into string, rows [][]any, tail string) error {
-	const perStatement = 100
+	const most = 250 // parameters: SQLite looks each of them up among all others
 	for len(rows) > 0 {
-		n := min(len(rows), perStatement)
+		n := min(len(rows), max(1, most/len(rows[0])))
 		var b strings.Builder
 		b.WriteString(into)
 		b.WriteString(" values ")
