@@ -12,6 +12,7 @@ import (
 	"leitstand/containment"
 	"leitstand/notice"
 	"leitstand/operation"
+	"leitstand/room"
 )
 
 // consentView is one request with everything that is consented to.
@@ -24,6 +25,7 @@ type consentView struct {
 	List    *notice.List
 	Notice  *notice.Notice
 	Fields  []field // of a command of operation
+	Answers *room.Prepared
 	// Changed says that the act would not do any more what the first person was
 	// shown; the room refuses consent then.
 	Changed bool
@@ -123,6 +125,9 @@ func (s *server) shown(r *http.Request, v *consentView) (any, error) {
 		shown, err := s.room.PrioritiesDraft(r.Context(), v.Payload)
 		v.Fields = s.priorityFields(shown)
 		return shown, err
+	}
+	if v.Consent.Kind == "answers" {
+		return s.preparedAnswers(r, v)
 	}
 	cmd, err := operation.Decode(v.Consent.Kind, v.Payload)
 	if err != nil {

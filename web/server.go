@@ -100,6 +100,11 @@ func (s *server) insideRoutes(mux *http.ServeMux) {
 		"POST /mitteilungen/text":       s.releaseNotice,
 		"GET /tagebuch":                 s.diary,
 		"GET /tagebuch/{seq}":           s.diaryEntry,
+
+		"GET /notbetrieb/eau/{kasse}":                   s.sickNotes,
+		"POST /notbetrieb/eau/{kasse}/sendung/{nummer}": s.decideHeld,
+		"POST /notbetrieb/eau/{kasse}/fehlermeldungen":  s.releaseAnswers,
+		"POST /notbetrieb/eau/{kasse}/papier":           s.takePaper,
 	} {
 		mux.Handle(pattern, s.inside(h))
 	}

@@ -190,6 +190,16 @@ func (r *paperReader) diagnoses(n int) []eau.Diagnosis {
 	return out
 }
 
+// ParseDiagnoses reads ICD-10 codes as they stand on the form: separated by commas,
+// each with its certainty and side, such as "J06.9 G, S51.9 G L". Empty text is
+// none. The error never repeats the text.
+func ParseDiagnoses(text string) ([]eau.Diagnosis, error) {
+	r := &paperReader{fields: make([]string, paperFields)}
+	const field = 27
+	r.fields[field-1] = strings.TrimSpace(text)
+	return r.diagnoses(field), r.err
+}
+
 // latin9 turns ISO 8859-15 into UTF-8; text that is UTF-8 already stays.
 func latin9(b []byte) string {
 	if strings.ToValidUTF8(string(b), "") == string(b) {

@@ -125,8 +125,8 @@ func (in *Intake) practiceOf(ctx context.Context, j *emergency.Journal, m Mail) 
 	if errors.Is(err, emergency.ErrLocked) || ctx.Err() != nil {
 		return p, "", err
 	}
-	if err != nil { // damaged: its owner is told so by its reason
-		return p, "", nil
+	if err != nil {
+		return p, "", nil //nolint:nilerr // damaged: its owner is told so by its reason
 	}
 	read := in.reader.read(raw, in.keysOf(j.Kasse()), m.Fetched)
 	p.Mail = read.answerTo

@@ -2,6 +2,7 @@ package sicknote
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"leitstand/pure/paper"
@@ -35,11 +36,11 @@ func CallList(practices []Practice, s Sender) paper.Form {
 		if p.Phone != "" {
 			where = "Tel. " + p.Phone
 		}
-		text := fmt.Sprintf("%s, %s; Frist %s", p.title(), where, p.first().In(s.Day.Location()).Format(dayAndHour))
+		lines := []string{fmt.Sprintf("%s, %s; Frist %s", p.title(), where, p.first().In(s.Day.Location()).Format(dayAndHour))}
 		for _, it := range p.Items {
-			text += "\n" + it.line(s.Day.Location())
+			lines = append(lines, it.line(s.Day.Location()))
 		}
-		f.Steps = append(f.Steps, text)
+		f.Steps = append(f.Steps, strings.Join(lines, "\n"))
 	}
 	return f
 }
