@@ -71,6 +71,7 @@ func readFence(file, public string) (f Fence, ok bool, err error) {
 type fence struct {
 	why  atomic.Pointer[fenced] // nil: may write
 	mine atomic.Int64           // generation of this room
+	also db.Hook                // of nodes: whether this one leads; nil without
 }
 
 type fenced struct {
@@ -78,7 +79,15 @@ type fenced struct {
 	wait bool // only until the second place can be asked
 }
 
-func (f *fence) hook(context.Context, *db.Tx) error { return f.err() }
+func (f *fence) hook(ctx context.Context, tx *db.Tx) error {
+	if err := f.err(); err != nil || f.also == nil {
+		return err
+	}
+	if err := f.also(ctx, tx); err != nil {
+		return fmt.Errorf("%w: %w", ErrFenced, err)
+	}
+	return nil
+}
 
 func (f *fence) err() error {
 	if why := f.why.Load(); why != nil {
@@ -208,4 +217,17 @@ func writingStatus(_ context.Context, r *Room, _ none) (WritingStatus, error) {
 		s.Allowed, s.Why = false, why.text
 	}
 	return s, nil
+}
+
+// Lead waits until this machine leads a room in PostgreSQL, or ctx ends: one node
+// serves, the others wait. Give its Guard to [Options].
+func Lead(ctx context.Context, opt Options) (*db.Lease, error) {
+	settings, err := readSettings(opt.Data)
+	if err != nil {
+		return nil, err
+	}
+	if err := settings.fits(opt); err != nil {
+		return nil, err
+	}
+	return place(opt, settings).Lead(ctx, nodeName(), time.Now())
 }

@@ -43,6 +43,7 @@ type Options struct {
 	Certificates []string
 	Identities   []age.Identity // open what a backup sealed, when restoring
 	CopyTo       string         // second place, which is copied to all the time and asked who may write; "" for none
+	Guard        db.Hook        // asked before every commit to every store; nil: nobody is asked
 	Alone        *Alone         // begin although the second place cannot be asked
 }
 
@@ -152,6 +153,7 @@ func Open(ctx context.Context, opt Options) (_ *Room, err error) {
 	if err := ledger.Attach(r.Store, r.key); err != nil {
 		return nil, err
 	}
+	r.fence.also = opt.Guard
 	r.Store.BeforeCommit(r.fence.hook)
 	if err := r.openJournals(place); err != nil {
 		return nil, err

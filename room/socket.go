@@ -19,6 +19,9 @@ import (
 const (
 	socketName = "room.sock"
 	maxAct     = 16 << 20
+
+	socketDrain  = 2 * time.Second // how long acts may stay under way when the room stops
+	socketLinger = 50 * time.Millisecond
 )
 
 // maxSocketPath is what fits into sun_path of every system that we run on.
@@ -74,11 +77,21 @@ func (r *Room) ServeSocket(ctx context.Context) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /act", r.serveAct)
 	srv := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
-	stop := context.AfterFunc(ctx, func() { _ = srv.Close() })
+	drained := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(drained)
+		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), socketDrain)
+		defer cancel()
+		_ = os.Remove(name)      // nobody new finds it,
+		time.Sleep(socketLinger) // and who has found it is let in
+		_ = srv.Shutdown(drain)  // acts under way are finished; what takes longer is cut off
+		_ = srv.Close()
+	})
 	defer stop()
 	if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serving commands: %w", err)
 	}
+	<-drained
 	return nil
 }
 
@@ -200,3 +213,6 @@ func call(ctx context.Context, socket string, a Act) (answer, error) {
 	}
 	return out, nil
 }
+
+// IsNobody says that a call reached no process: nothing was carried out.
+func IsNobody(err error) bool { return errors.Is(err, errNobody) }

@@ -7,13 +7,10 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/http"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"leitstand/room"
-	"leitstand/web"
 )
 
 type serveCmd struct {
@@ -69,7 +66,20 @@ func (c *serveCmd) Run(a *app) error {
 	if err := c.copyFlags.set(&opt); err != nil {
 		return err
 	}
+	lease, err := waitToLead(a, &opt)
+	if err != nil || a.ctx.Err() != nil {
+		return err
+	}
+	defer func() { _ = lease.Close() }() // whatever it says, the server gives it to the next
+	front, err := openFront(a.ctx, conf.Listen)
+	if err != nil {
+		return err
+	}
+	defer front.close()
 	r, err := room.Open(a.ctx, opt)
+	if errors.Is(err, context.Canceled) && a.ctx.Err() != nil {
+		return nil // stopped before it was open
+	}
 	if err != nil {
 		return err
 	}
@@ -83,7 +93,7 @@ func (c *serveCmd) Run(a *app) error {
 	return c.beside(a, r, conf.Gateway.Listen, func(ctx context.Context) error {
 		return watched(ctx, a, r, conf, func(ctx context.Context, up func()) error {
 			return withEmployers(ctx, a, r, func(ctx context.Context) error {
-				return serveRoom(ctx, r, conf.Listen, a.stdin, conf.Logs, func(link string) {
+				return serveRoom(ctx, r, served{front, lease, a.stdin}, conf.Logs, func(link string) {
 					fmt.Fprintf(a.stderr, "Leitstand: %s\nDer Link lässt ein Gerät ein. Für weitere: leitstand link --data %s\n", link, c.Data)
 					up()
 				})
@@ -104,34 +114,24 @@ func onlyLoopback(addr string) error {
 	return nil
 }
 
+// served is what a served room stands on.
+type served struct {
+	front *front
+	lease leading
+	stdin io.Reader
+}
+
 // serveRoom runs the screens, the command socket, timed work and the followers
 // of log files until ctx ends or one of them fails.
-func serveRoom(ctx context.Context, r *room.Room, listen string, stdin io.Reader, logs []string, ready func(link string)) error {
+func serveRoom(ctx context.Context, r *room.Room, s served, logs []string, ready func(link string)) error {
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return serveScreens(ctx, r, listen, ready) })
+	g.Go(func() error { return s.front.serve(ctx, r, ready) })
+	g.Go(func() error { return s.lease.wait(ctx) })
 	g.Go(func() error { return r.ServeSocket(ctx) })
 	g.Go(func() error { return r.Run(ctx) })
 	g.Go(func() error { return r.RunMail(ctx) })
 	g.Go(func() error { return r.RunDrivers(ctx) })
-	g.Go(func() error { return r.RunWarning(ctx, stdin, logs...) })
+	g.Go(func() error { return r.RunWarning(ctx, s.stdin, logs...) })
 	g.Go(func() error { return r.RunCopy(ctx) })
 	return g.Wait()
-}
-
-// serveScreens serves the control room until ctx ends. ready gets the link that
-// admits the first device.
-func serveScreens(ctx context.Context, r *room.Room, listen string, ready func(link string)) error {
-	var lc net.ListenConfig
-	l, err := lc.Listen(ctx, "tcp", listen)
-	if err != nil {
-		return fmt.Errorf("listening for the control room: %w", err)
-	}
-	srv := &http.Server{Handler: web.New(r), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
-	stop := context.AfterFunc(ctx, func() { _ = srv.Close() })
-	defer stop()
-	ready(r.Links.First(l.Addr().String()))
-	if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("serving the control room: %w", err)
-	}
-	return nil
 }
