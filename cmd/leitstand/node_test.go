@@ -123,7 +123,7 @@ func (n *nodes) load(ctx context.Context, failed func(what string)) (wait func()
 		wg.Go(func() {
 			for i := 0; ctx.Err() == nil; i++ {
 				title := fmt.Sprintf("Last %d-%d", w, i)
-				if err := n.declare(title); err != nil {
+				if err := n.declare(context.WithoutCancel(ctx), title); err != nil {
 					failed("act: " + err.Error())
 					continue
 				}
@@ -152,14 +152,14 @@ func readPage(client *http.Client) error {
 
 // declare acts through whichever node takes commands; only a connection that was
 // never made is tried again.
-func (n *nodes) declare(title string) error {
+func (n *nodes) declare(ctx context.Context, title string) error {
 	args, err := json.Marshal(map[string]string{"title": title})
 	if err != nil {
 		return err
 	}
 	for began := time.Now(); ; time.Sleep(20 * time.Millisecond) {
 		for _, o := range n.opt {
-			_, err = room.CallServed(context.Background(), o.Data, room.Act{Name: "incident.declare", As: "lead", Args: args})
+			_, err = room.CallServed(ctx, o.Data, room.Act{Name: "incident.declare", As: "lead", Args: args})
 			if err == nil || !room.IsNobody(err) {
 				return err
 			}
