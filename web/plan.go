@@ -419,7 +419,7 @@ func (s *server) planReport(w http.ResponseWriter, r *http.Request) error {
 	back := "/wiederherstellung"
 	for _, k := range s.room.Catalogue.Kassen {
 		if string(k.ID) == r.PostForm.Get("kasse") {
-			back += "/kasse/" + string(k.ID)
+			back = "/wiederherstellung/kasse/" + string(k.ID)
 		}
 	}
 	http.Redirect(w, r, back, http.StatusSeeOther)
