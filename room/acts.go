@@ -46,7 +46,10 @@ func roomActs() map[string]handler {
 		"signal.decide":  doing(decideSignal),
 		"signal.show":    reading(showSignal),
 		"signal.sources": reading(signalSources),
-		"alarm.test":     doing(testAlarm),
+		"signal.alerts": reading(func(ctx context.Context, r *Room, a idArgs) ([]warning.Alert, error) {
+			return warning.Alerts(ctx, r.Store, a.ID)
+		}),
+		"alarm.test": doing(testAlarm),
 
 		"measure.preview": reading(func(_ context.Context, r *Room, p containment.Plan) (containment.Preview, error) { return r.preview(p) }),
 		"impact":          reading(impact),

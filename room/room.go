@@ -71,6 +71,7 @@ type Room struct {
 	duty      warning.Duty
 	hosts     []hostRule
 	sources   []warning.SourceConfig
+	alarm     alarm
 
 	fence     fence
 	copier    *copier  // nil without a second place

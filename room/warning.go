@@ -38,6 +38,11 @@ type WarningConfig struct {
 	// Sources are what is read and taken in, besides what --log names. What
 	// waits lies below warning/ in the data directory.
 	Sources []warning.SourceConfig `json:"sources,omitempty"`
+	// Contacts say how people are reached outside the room, by person id.
+	Contacts      map[string]warning.Contact `json:"contacts,omitempty"`
+	Mail          *warning.MailWay           `json:"mail,omitempty"`           // for contacts by mail
+	WebhookSecret string                     `json:"webhook_secret,omitempty"` // signs calls of webhooks
+	Heartbeat     warning.Heartbeat          `json:"heartbeat,omitzero"`       // for an outside watcher
 }
 
 // HostPattern places hosts.
@@ -101,7 +106,7 @@ func (r *Room) startWarning() error {
 	r.Warning = warning.NewIntake(warning.IntakeOptions{
 		Rules: rules, Zone: zone, Duty: c.Duty, Place: r.environmentOf, Now: r.Now, Log: r.opt.Log,
 	})
-	return nil
+	return r.startAlarm(c)
 }
 
 // environmentOf finds the environment of a host: by warning.json, else by its
@@ -159,6 +164,7 @@ func (r *Room) RunWarning(ctx context.Context, stdin io.Reader, files ...string)
 	}
 	var taking sync.WaitGroup
 	taking.Go(func() { r.Warning.Listen(ctx) })
+	taking.Go(func() { r.runAlarm(ctx) })
 	r.runSteps(ctx)
 	taking.Wait()
 	save, stop := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)

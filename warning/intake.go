@@ -46,6 +46,7 @@ type Intake struct {
 	newest   time.Time // what events say
 	arrived  time.Time // when the last event came
 	advanced time.Time // when correlations were told the time
+	stepped  time.Time // when a step last went well
 }
 
 const (
@@ -144,11 +145,20 @@ func (in *Intake) Step(ctx context.Context, d *db.DB, also func(ctx context.Cont
 		}
 	}
 	hits = append(hits, in.advance(now)...)
-	if !changed && len(hits) == 0 {
-		return nil, false, nil
+	if changed || len(hits) > 0 {
+		if raised, err = in.commit(ctx, d, now, hits, also); err != nil {
+			return nil, false, err
+		}
 	}
-	raised, err = in.commit(ctx, d, now, hits, also)
-	return raised, more, err
+	in.stepped = now
+	return raised, more, nil
+}
+
+// Alive is when a step last went well.
+func (in *Intake) Alive() time.Time {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return in.stepped
 }
 
 // read lets the detector see up to limit events of a source. A source that

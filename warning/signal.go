@@ -102,6 +102,19 @@ var Schema = db.Migrations{Package: "warning", Steps: []string{`
 		select 'file:' || file, '{"offset":' || cast(position as text) || '}', '', 0, 0, 0, 0, 0, 0 from followed;
 	drop table followed;
 	create table detector (name text primary key, state bytea not null, at bigint not null);
+`, `
+	-- One row for each way on which a person was, or is to be, told of a signal. round counts escalations.
+	create table alert (
+		id text primary key, signal text not null, round bigint not null, person text not null, channel text not null,
+		state text not null, tries bigint not null, due bigint not null, sent_at bigint not null, error text not null,
+		unique (signal, round, person, channel)
+	);
+	create index alert_due on alert (state, due);
+	create table exception (
+		id text primary key, rule text not null, selection text not null, reason text not null, by_person text not null,
+		at bigint not null, until bigint not null, ended_by text not null, ended_at bigint not null, checked text not null,
+		hits bigint not null, last_hit bigint not null
+	);
 `}}
 
 // Errors that a person decides on.

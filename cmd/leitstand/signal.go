@@ -15,6 +15,7 @@ type signalCmd struct {
 	Dismiss     signalDismissCmd     `cmd:"" help:"Dismiss a signal, with a reason."`
 	Attach      signalAttachCmd      `cmd:"" help:"Attach a signal to an incident."`
 	Test        signalTestCmd        `cmd:"" help:"Raise a test alarm: is the way from an alarm to a person in order?"`
+	Alerts      signalAlertsCmd      `cmd:"" help:"Who was told of signals outside the room, when, and what could not be sent."`
 	Sources     signalSourcesCmd     `cmd:"" help:"What every source gave: events, damage, what waits, what was dropped."`
 }
 
@@ -133,5 +134,19 @@ func (c *signalSourcesCmd) Run(a *app) error {
 					fmt.Sprint(f.Waiting), fmt.Sprintf("%.0f %%", f.Pressure), local(f.Last), plain(f.Error),
 				}
 			})
+	})
+}
+
+type signalAlertsCmd struct {
+	roomFlags
+	ID string `arg:"" optional:"" help:"Signal; without it, all."`
+}
+
+// Run prints who was told.
+func (c *signalAlertsCmd) Run(a *app) error {
+	return c.act(a, "", "signal.alerts", map[string]string{"id": c.ID}, func(raw json.RawMessage) error {
+		return table(a, raw, "Niemand war zu benachrichtigen.", "Signal Runde Person Weg Zustand Versuche gesendet Fehler", func(x warning.Alert) []string {
+			return []string{x.Signal, fmt.Sprint(x.Round), x.Person, x.Channel, string(x.State), fmt.Sprint(x.Tries), local(x.Sent), plain(x.Error)}
+		})
 	})
 }
