@@ -103,7 +103,7 @@ func (r *Room) runAlarm(ctx context.Context) {
 	for {
 		unheard, err := r.alarm.alerter.Due(ctx, r.Store, r.Now())
 		if err == nil {
-			err = r.beat(ctx, unheard)
+			err = r.sendBeat(ctx, unheard)
 		}
 		if err != nil && ctx.Err() == nil && !errors.Is(err, db.ErrClosed) {
 			r.opt.Log.Error("telling people of signals", slog.Any("error", err))
@@ -116,8 +116,8 @@ func (r *Room) runAlarm(ctx context.Context) {
 	}
 }
 
-// beat sends the heartbeat when it is due and the early warning is alive.
-func (r *Room) beat(ctx context.Context, unheard int) error {
+// sendBeat sends the heartbeat when it is due and the early warning is alive.
+func (r *Room) sendBeat(ctx context.Context, unheard int) error {
 	h, now := r.alarm.heart, r.Now()
 	if h.File == "" && h.URL == "" || now.Sub(r.alarm.beaten) < h.Every() || now.Sub(r.Warning.Alive()) > stillReads {
 		return nil

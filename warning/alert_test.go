@@ -179,7 +179,12 @@ func TestMailGoesOutBySMTP(t *testing.T) {
 	srv.AllowInsecureAuth = true
 	done := make(chan error, 1)
 	go func() { done <- srv.Serve(l) }()
-	defer func() { _ = srv.Close(); <-done }()
+	defer func() {
+		_ = srv.Close() // the test is over
+		if err := <-done; err != nil && !errors.Is(err, smtp.ErrServerClosed) {
+			t.Error(err)
+		}
+	}()
 	w := &MailWay{Addr: l.Addr().String(), Security: "plain", From: "leitstand@example.org"}
 	if err := w.Check(); err != nil {
 		t.Fatal(err)
