@@ -77,7 +77,7 @@ var Schema = db.Migrations{Package: "access", Steps: []string{`
 		reason     text not null
 	);
 	create index consent_state on consent (state, expires_at);
-`}}
+`, reachSchema}}
 
 // ErrUnknownPerson says that nobody has that id, or that the person is inactive.
 var ErrUnknownPerson = errors.New("no such active person")
@@ -111,6 +111,9 @@ func Put(ctx context.Context, tx *db.Tx, now time.Time, actor string, p Person) 
 	if err := p.Check(); err != nil {
 		return err
 	}
+	if len(p.Roles) == 0 {
+		p.Roles = nil // as it comes back
+	}
 	roles := make([]string, len(p.Roles))
 	for i, r := range p.Roles {
 		roles[i] = string(r)
@@ -127,7 +130,7 @@ func Put(ctx context.Context, tx *db.Tx, now time.Time, actor string, p Person) 
 	return err
 }
 
-// Get returns an active person.
+// Get returns an active person, with the roles of those for whom he or she stands in now.
 func Get(ctx context.Context, q db.Querier, id string) (Person, error) {
 	people, err := list(ctx, q, `where id = $1`, id)
 	if err != nil {
@@ -136,7 +139,7 @@ func Get(ctx context.Context, q db.Querier, id string) (Person, error) {
 	if len(people) == 0 || !people[0].Active {
 		return Person{}, fmt.Errorf("%q: %w", id, ErrUnknownPerson)
 	}
-	return people[0], nil
+	return standingIn(ctx, q, people[0])
 }
 
 // List returns everybody, sorted by id.
@@ -160,7 +163,7 @@ func list(ctx context.Context, q db.Querier, rest string, args ...any) ([]Person
 
 // Keepers are the tables whose rows the ledger accounts for.
 func Keepers() []ledger.Keeper {
-	return []ledger.Keeper{
+	return append(reachKeepers(), []ledger.Keeper{
 		{Table: "person", Rows: func(ctx context.Context, q db.Querier) ([]ledger.Row, error) {
 			people, err := List(ctx, q)
 			out := make([]ledger.Row, len(people))
@@ -177,5 +180,5 @@ func Keepers() []ledger.Keeper {
 			}
 			return out, err
 		}},
-	}
+	}...)
 }

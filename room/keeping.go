@@ -17,6 +17,15 @@ func keepingActs() map[string]handler {
 		"takeover.status":   reading(writingStatus),
 		"takeover.compare":  reading(compareFirst),
 		"takeover.merge":    doing(askToMerge),
+
+		"code.issue":    doing(issueCodes),
+		"code.ask":      doing(askCode),
+		"code.approve":  doing(approveByCode),
+		"deputy.list":   reading(listDeputies),
+		"deputy.name":   doing(nameDeputy),
+		"deputy.begin":  doing(beginStandIn),
+		"deputy.end":    doing(endStandIn),
+		"role.handover": doing(handOverRoles),
 	}
 }
 
@@ -28,5 +37,6 @@ func keepingDecisions() map[string]decision {
 	return map[string]decision{
 		askRecipients: approveRecipients,
 		askMerge:      approveMerge,
+		askHandOver:   approveHandOver,
 	}
 }

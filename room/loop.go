@@ -25,6 +25,9 @@ func (r *Room) Due(ctx context.Context, now time.Time) (next time.Time, err erro
 		if _, err := access.ExpireDue(ctx, tx, now); err != nil {
 			return err
 		}
+		if _, err := access.EndDue(ctx, tx, now); err != nil {
+			return err
+		}
 		_, err := r.duty.EscalateDue(ctx, tx, now)
 		return err
 	}))

@@ -35,6 +35,7 @@ type cli struct {
 	Driver    driverCmd    `cmd:"" help:"How measures act on the outside world: dry run, open intents, rules, kill switch." group:"Acts"`
 	Approve   approveCmd   `cmd:"" help:"Agree, as second person, to what was asked." group:"Acts"`
 	Decline   declineCmd   `cmd:"" help:"Decline or withdraw what was asked." group:"Acts"`
+	Code      codeCmd      `cmd:"" help:"Codes with which a person agrees over the telephone." group:"Acts"`
 	Consent   consentCmd   `cmd:"" help:"What waits for a second person." group:"Acts"`
 	Clearance clearanceCmd `cmd:"" help:"Forensic clearances: the gate." group:"Acts"`
 	Rotation  rotationCmd  `cmd:"" help:"Proof that credentials were changed." group:"Acts"`

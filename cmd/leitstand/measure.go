@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -205,11 +206,19 @@ func (c *measureListCmd) Run(a *app) error {
 type approveCmd struct {
 	roomFlags
 	asFlag
-	ID string `arg:"" help:"Request for consent, such as c-7KQ2M4XA."`
+	ID     string `arg:"" help:"Request for consent, such as c-7KQ2M4XA."`
+	Code   string `help:"Code that --person has read over the telephone; --as is who types it in."`
+	Person string `help:"Person on the telephone who agrees."`
 }
 
 // Run gives the second person's consent.
 func (c *approveCmd) Run(a *app) error {
+	if (c.Code == "") != (c.Person == "") {
+		return errors.New("--code and --person go together: the code is that person's")
+	}
+	if c.Code != "" {
+		return c.act(a, c.As, "code.approve", map[string]string{"id": c.ID, "person": c.Person, "code": c.Code}, nil)
+	}
 	return c.act(a, c.As, "approve", map[string]string{"id": c.ID}, nil)
 }
 

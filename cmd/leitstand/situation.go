@@ -158,8 +158,10 @@ func (c *incidentCloseCmd) Run(a *app) error {
 }
 
 type personCmd struct {
-	List personListCmd `cmd:"" help:"Everybody with a role in the room."`
-	Put  personPutCmd  `cmd:"" help:"Add or change a person."`
+	List     personListCmd `cmd:"" help:"Everybody with a role in the room."`
+	Put      personPutCmd  `cmd:"" help:"Add or change a person."`
+	HandOver handOverCmd   `cmd:"" name:"handover" help:"Offer your own roles to another person, who takes them with approve."`
+	Deputy   deputyCmd     `cmd:"" help:"Who stands in for whom."`
 }
 
 type personListCmd struct{ roomFlags }
