@@ -51,6 +51,7 @@ type cli struct {
 	Config   configCmd   `cmd:"" help:"The room's configuration file: check, show, explain." group:"Keeping"`
 	Systemd  systemdCmd  `cmd:"" help:"Print a systemd unit with hardening, readiness and watchdog." group:"Keeping"`
 	Watchman watchmanCmd `cmd:"" help:"Stand outside, best on another machine, and raise the alarm when the room gives no sign of life." group:"Keeping"`
+	Manual   manualCmd   `cmd:"" help:"Print the night shift's manual of this very program as PDF." group:"Keeping"`
 	Doctor   doctorCmd   `cmd:"" help:"Look at everything that a room needs in a crisis: a score and a list to work off. Exit 1 when something is bad." group:"Keeping"`
 	Backup   backupCmd   `cmd:"" help:"Copy a room, or one Kasse of it, while it runs." group:"Keeping"`
 	Restore  restoreCmd  `cmd:"" help:"Put a backup into a new directory, or one Kasse back, and verify it; --test puts the outcome on record." group:"Keeping"`

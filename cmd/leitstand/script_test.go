@@ -33,8 +33,13 @@ func TestMain(m *testing.M) {
 // TestScripts plays the scripts in testdata/script: what a person types, and
 // what comes back.
 func TestScripts(t *testing.T) {
-	testscript.Run(t, testscript.Params{
-		Dir:                 "testdata/script",
+	testscript.Run(t, scriptParams("testdata/script"))
+}
+
+// scriptParams is how scripts of a directory are played.
+func scriptParams(dir string) testscript.Params {
+	return testscript.Params{
+		Dir:                 dir,
 		RequireUniqueNames:  true,
 		RequireExplicitExec: true,
 		Setup: func(e *testscript.Env) error {
@@ -63,7 +68,7 @@ func TestScripts(t *testing.T) {
 			"regular": regularSystem, "items": takeItems,
 			"eventually": eventually,
 		},
-	})
+	}
 }
 
 // capture VAR REGEXP keeps the first group that the last standard output matches.
