@@ -17,6 +17,7 @@ import (
 type watchCmd struct {
 	Run   watchRunCmd   `cmd:"" default:"withargs" help:"Match logs against Sigma rules. Exit 0: nothing matched, 1: something did, 2: a source could not be read at all, or --strict failed."`
 	Bench watchBenchCmd `cmd:"" help:"Measure matching and reading on these logs, on one core."`
+	Rates watchRatesCmd `cmd:"" help:"Detection and false alarm rates of the built-in rules on invented traffic with known answers."`
 }
 
 type watchRunCmd struct {
