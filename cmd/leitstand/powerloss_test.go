@@ -83,6 +83,7 @@ func powerLosses(t *testing.T, helper, exe string, losses int) (*crashWorld, []s
 	for n := range losses {
 		w.life(t, n, func(cmd *exec.Cmd) {
 			time.Sleep(300 * time.Millisecond)
+			w.hear(false)
 			disk.cut(t)
 			check(t, cmd.Process.Kill())
 			_ = cmd.Wait() // killed
