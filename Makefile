@@ -1,5 +1,5 @@
 # One screen. `make check` is what CI runs; the longer runs report figures.
-.PHONY: build run check test lint fmt fuzz bench psplib gateway-bench backup-bench long
+.PHONY: sicknote-load build run check test lint fmt fuzz bench psplib gateway-bench backup-bench long
 build: ; CGO_ENABLED=0 go build -trimpath -o leitstand ./cmd/leitstand
 run: ; go run ./cmd/leitstand exercise
 check: ; ./check
@@ -15,3 +15,5 @@ gateway-bench: ; LEITSTAND_LONG=1 go test ./gateway -count=1 -run TestLong -v
 backup-bench: ; LEITSTAND_LONG=1 go test ./room -count=1 -run TestLongBackup -v
 # Everything that is too long for check: all PSPLIB instances, all mutants by the second engine, load.
 long: ; LEITSTAND_LONG=1 go test -timeout 4h -run 'Full|Long' ./...
+# 40,000 sick notes through 80 mailboxes, and 2,000 encrypted ones: rates, stages, ratio to a bare insert.
+sicknote-load: ; LEITSTAND_LONG=1 go test ./emergency/sicknote -timeout 60m -count=1 -run TestLongLoad -v

@@ -66,3 +66,32 @@ func TestHostileMailIsHeldAndStopsNothing(t *testing.T) {
 		}
 	}
 }
+
+// A mail of 100 MB stays where it is, with an owner and a deadline, whether the
+// server says how large it is or not, and the others go on.
+func TestAMailOf100MBStaysOnTheServer(t *testing.T) {
+	line := append(bytes.Repeat([]byte("x"), 1022), '\r', '\n')
+	large := func() []byte { return bytes.Repeat(line, 100<<20/len(line)) }
+	for name, says := range map[string]func(int) int{
+		"which the server says":  func(n int) int { return n },
+		"which the server hides": func(n int) int { return min(n, 30_000) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRoom(t, db.InDir(t.TempDir()), func(c *sicknote.Config) { c.Session = time.Minute })
+			r.server.lie = says
+			r.server.put(address, noteMail(t, 1))
+			r.server.putMade(address, large, 100<<20)
+			r.server.put(address, noteMail(t, 2))
+			for range 3 { // a session with a lie is lost, the others go on
+				_ = r.intake.PollAll(t.Context(), t0)
+			}
+			s := r.status(t)
+			if s.Accepted != 2 || s.Left != 1 || r.server.left(address) != 1 {
+				t.Errorf("%+v, %d on the server", s, r.server.left(address))
+			}
+			if got := r.intake.MaxMail(); got >= 100<<20 {
+				t.Errorf("mails of %d bytes are taken", got)
+			}
+		})
+	}
+}

@@ -77,6 +77,7 @@ type Intake struct {
 	slots  chan struct{} // connections of mailboxes that work
 	spare  chan struct{} // connections of mailboxes that failed last time
 	cpus   chan struct{} // mails being opened and sealed
+	stages stages
 
 	mu      sync.Mutex
 	refusal *Refusal

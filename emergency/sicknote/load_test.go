@@ -8,6 +8,7 @@ import (
 	"os"
 	"runtime"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -85,6 +86,7 @@ func newMould(t testing.TB) *mould {
 		c.Diagnoses = append(c.Diagnoses, c.Diagnoses[0])
 	}
 	c.DiagnosisText = "Verdacht auf Überlastung durch Überstunden"
+	c.Steps = []eau.Step{{Code: "reha"}, {Code: "wiedereingliederung"}, {Code: "sonstige", Text: "Beratung durch den Sozialdienst"}}
 	m := &mould{id: c.ID, xml: noteXML(t, c)}
 	if found := fullCheck(m.xml, t0); len(found) > 0 {
 		t.Fatalf("the mail of the load test is faulty: %v", found)
@@ -110,19 +112,6 @@ func (m *mould) mail(n int) []byte {
 		enc = enc[76:]
 	}
 	return append(append(out, enc...), m.tail...)
-}
-
-// stored is how many mails are durable.
-func (f *fleet) stored(t testing.TB) (n int64) {
-	t.Helper()
-	for _, k := range f.kassen {
-		j, err := f.journals.Open(t.Context(), k)
-		must(t, err)
-		var one int64
-		must(t, j.Store().QueryRow(t.Context(), `select coalesce(max(number), 0) from journal_item`).Scan(&one))
-		n += one
-	}
-	return n
 }
 
 // cpuTime is what this process has used of all processors.
@@ -164,8 +153,56 @@ func bareInsert(t testing.TB, stores, rows, size int) float64 {
 	return float64(rows) / time.Since(began).Seconds()
 }
 
+// pace is how fast mails are done: opened and checked, which is the last thing
+// before they are recorded. What is only stored does not count: at any moment a
+// batch per mailbox is, and a rate of storing falls when no more come.
+type pace struct {
+	began time.Time
+	mails int
+	done  atomic.Int64
+	parts [5]atomic.Int64 // when each fifth was done, in nanoseconds from began
+}
+
+// count wraps the check of a bundle.
+func (p *pace) count(check func([]byte, time.Time) []sicknote.Fault) func([]byte, time.Time) []sicknote.Fault {
+	return func(xml []byte, at time.Time) []sicknote.Fault {
+		out := check(xml, at)
+		if n := int(p.done.Add(1)); n*len(p.parts)%p.mails < len(p.parts) {
+			if i := n*len(p.parts)/p.mails - 1; i >= 0 && i < len(p.parts) {
+				p.parts[i].CompareAndSwap(0, int64(time.Since(p.began)))
+			}
+		}
+		return out
+	}
+}
+
+// String gives the rate of each fifth.
+func (p *pace) String() string {
+	var out []string
+	last := time.Duration(0)
+	for i := range p.parts {
+		at := time.Duration(p.parts[i].Load())
+		out = append(out, fmt.Sprintf("%.0f", float64(p.mails)/float64(len(p.parts))/(at-last).Seconds()))
+		last = at
+	}
+	return strings.Join(out, " ")
+}
+
+// report says what a load cost.
+func report(t *testing.T, in *sicknote.Intake, p *pace, boxes int, full, cpu time.Duration) float64 {
+	t.Helper()
+	rate := float64(p.mails) / full.Seconds()
+	t.Logf("%d mailboxes, %d mails, %d processors: %.0f mails/s; by fifths %s mails/s; %.2f ms of processor a mail, server included; 400,000 mails in %s",
+		boxes, p.mails, runtime.GOMAXPROCS(0), rate, p, cpu.Seconds()*1000/float64(p.mails), time.Duration(400_000/rate*float64(time.Second)).Round(time.Second))
+	s := in.Stages()
+	each := func(d time.Duration) string { return fmt.Sprintf("%.2f", d.Seconds()*1000/float64(p.mails)) }
+	t.Logf("ms a mail in each stage, waiting for processors and the disk included, %d mailboxes at once: fetch %s, seal %s, store %s, delete %s, open and check %s, record %s",
+		boxes, each(s.Fetch), each(s.Seal), each(s.Store), each(s.Delete), each(s.Read), each(s.Settle))
+	return rate
+}
+
 // TestLongLoadOfManyMailboxes fetches, keeps, opens and checks mail of 80 mailboxes. By itself it is
-// small; LEITSTAND_LONG=1 makes it 40,000 mails and prints the figures.
+// small; LEITSTAND_LONG=1 makes it 40,000 mails and prints the figures (make sicknote-load).
 func TestLongLoadOfManyMailboxes(t *testing.T) {
 	boxes, mails := 4, 60
 	if os.Getenv("LEITSTAND_LONG") != "" {
@@ -175,6 +212,8 @@ func TestLongLoadOfManyMailboxes(t *testing.T) {
 		boxes, mails = 80, n
 	}
 	f := newFleet(t, boxes, db.InDir(t.TempDir()))
+	p := &pace{mails: mails}
+	f.config.Check = p.count(fullCheck)
 	in, err := sicknote.New(f.config)
 	must(t, err)
 	defer in.Close()
@@ -184,22 +223,11 @@ func TestLongLoadOfManyMailboxes(t *testing.T) {
 	for i := range mails {
 		f.server.putMade(mailboxOf(f.kassen[i%boxes]), func() []byte { return m.mail(i) }, len(m.mail(i)))
 	}
-	var stop atomic.Bool
-	var wg sync.WaitGroup
-	var half, full time.Duration
-	began, cpu := time.Now(), cpuTime(t)
-	wg.Go(func() {
-		for !stop.Load() {
-			if n := f.stored(t); half == 0 && n >= int64(mails/2) {
-				half = time.Since(began)
-			}
-			time.Sleep(50 * time.Millisecond)
-		}
-	})
+	cpu := cpuTime(t)
+	p.began = time.Now()
 	must(t, in.PollAll(t.Context(), t0))
-	full, cpu = time.Since(began), cpuTime(t)-cpu
-	stop.Store(true)
-	wg.Wait()
+	full := time.Since(p.began)
+	cpu = cpuTime(t) - cpu
 	var sum sicknote.Status
 	for _, k := range f.kassen {
 		s, err := in.Status(t.Context(), k, t0)
@@ -209,10 +237,7 @@ func TestLongLoadOfManyMailboxes(t *testing.T) {
 	if int(sum.Accepted) != mails || int(sum.Stored) != mails {
 		t.Errorf("%d mails: %+v", mails, sum)
 	}
-	rate := float64(mails) / full.Seconds()
-	t.Logf("%d mailboxes, %d mails, %d cores: %.0f mails/s; first half %.0f/s, second half %.0f/s; %.2f ms of processor a mail, server included; 400,000 mails in %s",
-		boxes, mails, runtime.GOMAXPROCS(0), rate, float64(mails)/2/half.Seconds(), float64(mails)/2/(full-half).Seconds(),
-		cpu.Seconds()*1000/float64(mails), time.Duration(400_000/rate*float64(time.Second)).Round(time.Second))
+	rate := report(t, in, p, boxes, full, cpu)
 	bare := bareInsert(t, boxes, mails, len(m.mail(1)))
 	t.Logf("a bare durable insert of the same bytes, 32 a commit: %.0f/s, %.1f times as fast", bare, bare/rate)
 }

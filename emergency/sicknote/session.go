@@ -113,6 +113,7 @@ type fetchedBatch struct {
 
 func (in *Intake) fetch(p *popConn, b *box, mails []listed) (fetchedBatch, error) {
 	var f fetchedBatch
+	defer since(&in.stages.fetch, time.Now())
 	err := p.retrieve(mails, func(m listed, raw []byte, err error) {
 		if err != nil {
 			f.gone++
@@ -139,7 +140,9 @@ func (in *Intake) keep(ctx context.Context, p *popConn, b *box, j *emergency.Jou
 	}
 	var derr error
 	if alive {
+		began := time.Now()
 		deleted, derr = p.delete(f.mails)
+		since(&in.stages.delete, began)
 		if err := in.hook("deleted"); err != nil {
 			return deleted, err
 		}
@@ -155,6 +158,7 @@ func (in *Intake) keep(ctx context.Context, p *popConn, b *box, j *emergency.Jou
 func (in *Intake) store(ctx context.Context, j *emergency.Journal, mb *Mailbox, epoch int64, now time.Time, f fetchedBatch) ([]stored, error) {
 	sealed := make([]emergency.Sealed, len(f.raws))
 	errs := make([]error, len(f.raws))
+	began := time.Now()
 	in.parallel(len(f.raws), func(i int) {
 		sum := sha256.Sum256(f.raws[i])
 		sealed[i], errs[i] = j.Seal(emergency.Draft{
@@ -162,9 +166,11 @@ func (in *Intake) store(ctx context.Context, j *emergency.Journal, mb *Mailbox, 
 			Kind: emergency.KindMail, Source: "pop3:" + mb.Address, Received: now, Media: "message/rfc822", Body: f.raws[i], Unread: true,
 		})
 	})
+	since(&in.stages.seal, began)
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
+	defer since(&in.stages.store, time.Now())
 	var fresh []stored
 	err := j.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
 		fresh = nil

@@ -28,10 +28,13 @@ func (in *Intake) readStored(ctx context.Context, j *emergency.Journal, mb *Mail
 		return nil
 	}
 	batch := make([]hashed, len(mails))
+	began := time.Now()
 	in.parallel(len(mails), func(i int) {
 		r := in.reader.read(mails[i].raw, mb.Keys, at)
 		batch[i] = in.hash(j, mails[i], &r)
 	})
+	since(&in.stages.read, began)
+	defer since(&in.stages.settle, time.Now())
 	err := j.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
 		return in.settleTx(ctx, tx, j, mb, at, batch)
 	})
