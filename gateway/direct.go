@@ -155,8 +155,8 @@ func (u *direct) serve(ctx context.Context, w http.ResponseWriter, r *http.Reque
 	if err := u.send(c, r, d); err != nil {
 		return false, cause(ctx, err)
 	}
-	if err := c.SetReadDeadline(time.Now().Add(answerWithin)); err != nil {
-		return false, err
+	if err := c.SetReadDeadline(time.Now().Add(answerWithin)); err != nil || ctx.Err() != nil { // this deadline may have replaced the one that wakes up
+		return false, cause(ctx, err)
 	}
 	c.limit.N = answerHeader
 	resp, err := http.ReadResponse(c.r, r) //nolint:bodyclose // answerClient closes it at its end; elsewhere the connection is closed with it

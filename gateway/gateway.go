@@ -29,9 +29,10 @@ type Gateway struct {
 	Banner    string                               // on every page of ours, "ÜBUNG" in an exercise
 
 	live  atomic.Pointer[liveTable]
-	mu    sync.Mutex // of Set, Hold and old
-	old   []*passage // passages of doors that were replaced and still have requests
-	table *Table     // as it was set, before held
+	lease atomic.Pointer[time.Time] // nil: none is needed
+	mu    sync.Mutex                // of Set, Hold and old
+	old   []*passage                // passages of doors that were replaced and still have requests
+	table *Table                    // as it was set, before held
 	held  map[catalogue.PlacementID]operation.Mode
 	proxy sync.Map // upstream → *way
 }
@@ -174,6 +175,10 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	defer p.under.Add(-1)
 	w.Header()["X-Leitstand-Door"] = modeHeader(d.Row.Mode)
+	if g.lease.Load() != nil && d.Row.Mode != operation.ModeEmergency && writes(r) && g.Lapsed() {
+		g.keepOrSay(w, r, d)
+		return
+	}
 	if (d.Row.Testers || d.Row.Marked && r.Header.Get("X-Leitstand-Test") != "") && g.live.Load().tester(r, &d.Row) {
 		g.forward(r.Context(), w, r, d, p)
 		return

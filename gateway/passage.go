@@ -31,6 +31,8 @@ type traveller struct {
 	passage    *passage
 	prev, next *traveller
 	cancel     context.CancelCauseFunc
+	writes     bool
+	gone       bool // cut off already; guarded by passage.mu
 	cut        Cut
 }
 
@@ -48,7 +50,7 @@ var ErrCut = errors.New("the door has closed and the limit for requests under wa
 // travel enters a request in the list of those at the regular side.
 func (p *passage) travel(ctx context.Context, r *http.Request, d *Door) (context.Context, *traveller) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	t := &traveller{passage: p, cancel: cancel, cut: Cut{Placement: d.Placement, Method: r.Method, Began: time.Now()}}
+	t := &traveller{passage: p, cancel: cancel, writes: writes(r), cut: Cut{Placement: d.Placement, Method: r.Method, Began: time.Now()}}
 	p.mu.Lock()
 	if t.next = p.first; p.first != nil {
 		p.first.prev = t

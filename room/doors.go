@@ -32,6 +32,10 @@ type DoorsConfig struct {
 	// Elsewhere are placements whose regular side can be reached past the gateway,
 	// such as by a fetcher of mail: a closed door proves nothing about them.
 	Elsewhere []catalogue.PlacementID `json:"elsewhere,omitempty"`
+	// Nodes are the names of gateways elsewhere that follow this room's store on
+	// PostgreSQL (leitstand gateway serve --db). A side counts as closed by its doors
+	// only with the word of each of them, or when its lease has ended.
+	Nodes []string `json:"nodes,omitempty"`
 	// Drain is how long requests may stay under way behind a closed door, in
 	// seconds, before they are cut off and listed in the ledger. Default 30.
 	Drain int64 `json:"drain_seconds,omitempty"`
@@ -62,8 +66,10 @@ type Doors struct {
 	replay  *gateway.Replayer
 
 	local   sync.Mutex // of the local log
+	watch   gateway.Watch
 	mu      sync.Mutex // one step at a time
 	version int64      // of the state that the table was made of; -1 before the first
+	kept    int64      // newest version of the doors in the file
 }
 
 // LoadDoorsConfig takes the doors of the configuration, or reads gateway.json;
@@ -98,7 +104,7 @@ func (r *Room) OpenDoors(ctx context.Context, c DoorsConfig, emergencies map[cat
 	if c.Drain == 0 {
 		c.Drain = 30
 	}
-	d := &Doors{room: r, config: c, keys: map[catalogue.KasseID][]byte{}, elsewhere: map[catalogue.PlacementID]bool{}, version: -1}
+	d := &Doors{room: r, config: c, keys: map[catalogue.KasseID][]byte{}, elsewhere: map[catalogue.PlacementID]bool{}, version: -1, watch: gateway.Watch{Margin: leaseMargin}}
 	for _, p := range c.Elsewhere {
 		d.elsewhere[p] = true
 	}
@@ -137,7 +143,10 @@ func (r *Room) OpenDoors(ctx context.Context, c DoorsConfig, emergencies map[cat
 	register := &operation.RegisterGateway{Node: c.Node, Services: slices.Sorted(maps.Keys(services))}
 	register.Reason = "Zugang in Betrieb genommen"
 	register.Sign(r.Now(), access.Person{ID: ledger.System})
-	if _, err = r.act(ctx, register, nil); err == nil {
+	if err = d.registerNodes(ctx); err == nil {
+		_, err = r.act(ctx, register, nil)
+	}
+	if err == nil {
 		err = d.Step(ctx)
 	}
 	if err != nil {
@@ -200,7 +209,7 @@ func (d *Doors) Step(ctx context.Context) error {
 	if err := t.Save(filepath.Join(d.room.opt.Data, doorsFile)); err != nil {
 		return err // the version stays: the file is tried again
 	}
-	d.version = s.Version()
+	d.version, d.kept = s.Version(), t.Version
 	return nil
 }
 
@@ -208,13 +217,17 @@ func (d *Doors) Step(ctx context.Context) error {
 // gateway has closed, with nothing under way behind them any more. Where another
 // gateway stands at the same door, operation waits for its word as well.
 func (d *Doors) Report(ctx context.Context) error {
-	now := d.room.Now()
+	now := db.Trim(d.room.Now())
 	if err := d.drain(ctx, now); err != nil {
 		return err
 	}
 	obeyed := d.Gateway.Obeyed()
 	s := d.room.Operation.Current()
 	var closed []catalogue.PlacementID
+	doors := map[catalogue.PlacementID]int64{}
+	d.mu.Lock()
+	kept := d.kept
+	d.mu.Unlock()
 	for _, route := range d.config.Routes {
 		p, ok := s.Placement(route.Placement)
 		door, has := s.Door(route.Placement)
@@ -222,20 +235,34 @@ func (d *Doors) Report(ctx context.Context) error {
 			continue
 		}
 		v, free := obeyed[p.ID]
-		if !free || v < door.Version || slices.Contains(closed, p.ID) {
-			continue
+		if !free || v < door.Version || kept < door.Version || slices.Contains(closed, p.ID) {
+			continue // only what is in the file is promised: after a crash this gateway starts from there
 		}
 		closed = append(closed, p.ID)
+		doors[p.ID] = door.Version
 	}
 	if len(closed) == 0 {
 		return nil
 	}
-	if err := d.prove(ctx, now, obeyed, closed...); !refused(err) {
+	words, err := d.words(ctx, now, doors)
+	if err != nil {
+		return err
+	}
+	for _, p := range closed {
+		words[p] = append(words[p], operation.Ack{Node: d.config.Node, Door: obeyed[p]})
+	}
+	return d.proveAll(ctx, now, words, closed)
+}
+
+// proveAll proves at once what all gateways say the same about, else one by one:
+// the word of another gateway may be missing for some.
+func (d *Doors) proveAll(ctx context.Context, now time.Time, words map[catalogue.PlacementID][]operation.Ack, closed []catalogue.PlacementID) error {
+	if err := d.prove(ctx, now, words, closed...); !refused(err) {
 		return err
 	}
 	errs := make([]error, 0, len(closed))
-	for _, p := range closed { // one by one: the word of another gateway is missing for some of them
-		err := d.prove(ctx, now, obeyed, p)
+	for _, p := range closed {
+		err := d.prove(ctx, now, words, p)
 		if refused(err) {
 			d.room.opt.Log.Info("a closed door is not proven yet", slog.String("placement", string(p)), slog.Any("error", err))
 			continue
@@ -250,15 +277,21 @@ func refused(err error) bool {
 	return ok
 }
 
-// prove gives operation this gateway's word about closed doors.
-func (d *Doors) prove(ctx context.Context, now time.Time, obeyed map[catalogue.PlacementID]int64, closed ...catalogue.PlacementID) error {
-	least := obeyed[closed[0]]
-	for _, p := range closed {
-		least = min(least, obeyed[p])
+// prove gives operation the words of gateways about closed doors: of each only
+// what it says about all of them.
+func (d *Doors) prove(ctx context.Context, now time.Time, words map[catalogue.PlacementID][]operation.Ack, closed ...catalogue.PlacementID) error {
+	all := slices.Clone(words[closed[0]])
+	for _, p := range closed[1:] {
+		all = slices.DeleteFunc(all, func(a operation.Ack) bool {
+			i := slices.IndexFunc(words[p], func(b operation.Ack) bool { return b.Node == a.Node })
+			return i < 0 || words[p][i].LeaseEnded.IsZero() != a.LeaseEnded.IsZero()
+		})
+		for i := range all {
+			j := slices.IndexFunc(words[p], func(b operation.Ack) bool { return b.Node == all[i].Node })
+			all[i].Door = min(all[i].Door, words[p][j].Door)
+		}
 	}
-	cmd := &operation.ReportClosed{Placements: closed, Proof: operation.Proof{
-		Kind: operation.ByDoors, At: now, Nodes: []operation.Ack{{Node: d.config.Node, Door: least}},
-	}}
+	cmd := &operation.ReportClosed{Placements: closed, Proof: operation.Proof{Kind: operation.ByDoors, At: now, Nodes: all}}
 	cmd.Reason = "Tür geschlossen, nichts mehr unterwegs"
 	cmd.Sign(now, access.Person{ID: ledger.System})
 	_, err := d.room.act(ctx, cmd, nil)

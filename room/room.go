@@ -20,6 +20,7 @@ import (
 	"leitstand/emergency"
 	"leitstand/emergency/sicknote"
 	"leitstand/forensics"
+	"leitstand/gateway"
 	"leitstand/incident"
 	"leitstand/notice"
 	"leitstand/operation"
@@ -103,7 +104,7 @@ func migrations() []db.Migrations {
 	return []db.Migrations{
 		ledger.Schema, catalogue.Schema, access.Schema, warning.Schema, incident.Schema,
 		forensics.Schema, operation.Schema, containment.Schema, notice.Schema,
-		recovery.ReturnSchema, recovery.PlanSchema, Schema,
+		recovery.ReturnSchema, recovery.PlanSchema, gateway.Schema, Schema,
 	}
 }
 

@@ -87,10 +87,10 @@ func (f gatewayFlags) serve(ctx context.Context, a *app, g *gateway.Gateway, add
 
 // beside runs a room's gateway beside rest, until either ends.
 func (f gatewayFlags) beside(a *app, r *room.Room, addr string, rest func(ctx context.Context) error) error {
-	if addr == "" {
+	conf, err := r.LoadDoorsConfig()
+	if addr == "" && (errors.Is(err, room.ErrNoDoors) || err == nil && len(conf.Nodes) == 0) {
 		return rest(a.ctx)
 	}
-	conf, err := r.LoadDoorsConfig()
 	if err != nil {
 		return err
 	}
@@ -101,7 +101,9 @@ func (f gatewayFlags) beside(a *app, r *room.Room, addr string, rest func(ctx co
 	g, ctx := errgroup.WithContext(a.ctx)
 	g.Go(func() error { return rest(ctx) })
 	g.Go(func() error { return d.Run(ctx) })
-	g.Go(func() error { return f.serve(ctx, a, d.Gateway, addr) })
+	if addr != "" { // else its nodes stand elsewhere, and it collects their words
+		g.Go(func() error { return f.serve(ctx, a, d.Gateway, addr) })
+	}
 	return errors.Join(g.Wait(), d.Close())
 }
 
@@ -115,11 +117,14 @@ type gatewayCmd struct {
 
 type gatewayServeCmd struct {
 	gatewayFlags
-	Table  string `help:"Table of doors, as a room writes it (DIR/doors.table). It is followed when it changes." required:"" type:"path" placeholder:"FILE"`
-	Listen string `help:"Address of the gateway." default:"127.0.0.1:8470"`
-	Spool  string `help:"Directory for what doors buffer. Default: spool beside the table." type:"path" placeholder:"DIR"`
-	Node   string `help:"Name of this gateway." default:"gateway"`
-	Keys   string `help:"Directory with ledger.key, which signs doors.log (leitstand gateway move). Default beside the table." type:"path"`
+	Table  string        `help:"Table of doors, as a room writes it (DIR/doors.table). It is followed when it changes." required:"" type:"path" placeholder:"FILE"`
+	Listen string        `help:"Address of the gateway." default:"127.0.0.1:8470"`
+	Spool  string        `help:"Directory for what doors buffer. Default: spool beside the table." type:"path" placeholder:"DIR"`
+	Node   string        `help:"Name of this gateway." default:"gateway"`
+	DB     string        `name:"db" help:"postgres://… of the room: follow its doors there and give this gateway's word. Needs --place; the room lists --node under nodes in gateway.json." env:"LEITSTAND_DB"`
+	Place  string        `help:"Prefix of the room's schemas (place in its room.json)."`
+	Lease  time.Duration `help:"With --db: how long this gateway serves writes on the regular side after it last heard of the room; then it keeps them." default:"2s"`
+	Keys   string        `help:"Directory with ledger.key, which signs doors.log (leitstand gateway move). Default beside the table." type:"path"`
 }
 
 // Run starts from the file alone; a damaged one stops the start.
@@ -147,7 +152,18 @@ func (c *gatewayServeCmd) Run(a *app) error {
 	}
 	g.Keeper = s
 	group, ctx := errgroup.WithContext(a.ctx)
-	group.Go(func() error { return g.FollowFile(ctx, c.Table, 50*time.Millisecond) })
+	if c.DB == "" {
+		group.Go(func() error { return g.FollowFile(ctx, c.Table, 50*time.Millisecond) })
+	} else {
+		n, err := room.NewNode(room.NodeConfig{
+			Database: c.DB, Place: c.Place, Table: c.Table, Node: c.Node, Lease: c.Lease, Log: log,
+			Public: func() (string, error) { return publicOfLog(c.Keys, filepath.Dir(c.Table)) },
+		}, t, g)
+		if err != nil {
+			return errors.Join(err, s.Close())
+		}
+		group.Go(func() error { return n.Run(ctx) })
+	}
 	group.Go(func() error { return followMoves(ctx, g, filepath.Dir(c.Table), c.Keys) })
 	group.Go(func() error { return c.serve(ctx, a, g, c.Listen) })
 	return errors.Join(group.Wait(), s.Close())

@@ -141,15 +141,22 @@ func publicOf(keys, dir string) (string, error) {
 	return key.Public, err
 }
 
+// publicOfLog is the key that signs the log; empty while there is no log.
+func publicOfLog(keys, dir string) (string, error) {
+	if _, err := os.Stat(filepath.Join(dir, room.DoorsLog)); errors.Is(err, os.ErrNotExist) {
+		return "", nil
+	}
+	return publicOf(keys, dir)
+}
+
 // holdMoves makes a gateway without a room hold what people ordered in the log
 // beside its table.
 func holdMoves(g *gateway.Gateway, dir, keys string) error {
-	if _, err := os.Stat(filepath.Join(dir, room.DoorsLog)); errors.Is(err, os.ErrNotExist) {
-		g.Hold(nil)
-		return nil
-	}
-	public, err := publicOf(keys, dir)
-	if err != nil {
+	public, err := publicOfLog(keys, dir)
+	if err != nil || public == "" {
+		if err == nil {
+			g.Hold(nil)
+		}
 		return err
 	}
 	moves, _, err := room.LocalMoves(dir, public)
