@@ -22,7 +22,7 @@ func BenchmarkMake(b *testing.B) {
 			b.Fatal(err)
 		}
 		b.ReportMetric(float64(len(p.Tasks)), "tasks")
-		b.ReportMetric(p.Value/p.Bound, "loss/bound")
+		b.ReportMetric(p.Schedule.Loss/p.Bound, "loss/bound")
 		b.ReportMetric(p.Schedule.Loss/p.AsReported.Loss, "loss/reported")
 	}
 }
@@ -36,13 +36,13 @@ func BenchmarkMakeDefault(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		b.ReportMetric(p.Value/p.Bound, "loss/bound")
+		b.ReportMetric(p.Schedule.Loss/p.Bound, "loss/bound")
 		b.ReportMetric(p.Schedule.Loss/p.AsReported.Loss, "loss/reported")
 	}
 }
 
-// BenchmarkRemake is a new plan after three days of which nobody reported
-// anything but two delays.
+// BenchmarkRemake is a new plan after six days: every fifth position
+// that is under way takes eight hours longer.
 func BenchmarkRemake(b *testing.B) {
 	c := listed()
 	g := cutOff(c, sitesOf(c)...)
@@ -50,12 +50,22 @@ func BenchmarkRemake(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	g.Now = monday.Add(72 * time.Hour)
+	g.Now = monday.Add(150 * time.Hour)
+	n := 0
+	for i, task := range before.Tasks {
+		if before.Schedule.Start[i] >= 150 || before.Schedule.Finish[i] <= 150 {
+			continue
+		}
+		if n++; n%5 == 1 {
+			g.Reports = append(g.Reports, recovery.Report{Task: task.ID, What: recovery.Late, At: before.At(before.Schedule.Finish[i] + 8), Known: g.Now, Reason: "Verzug"})
+		}
+	}
 	for b.Loop() {
-		p, err := recovery.Remake(b.Context(), g, before, true, recovery.Search{Schedules: 30, Seed: 1})
+		p, err := recovery.Remake(b.Context(), g, before, true, recovery.Search{Seed: 1})
 		if err != nil {
 			b.Fatal(err)
 		}
+		b.ReportMetric(float64(len(g.Reports)), "late")
 		b.ReportMetric(p.Change.Stability, "stability")
 		b.ReportMetric(p.Change.Shift, "hours/task")
 	}
@@ -76,5 +86,37 @@ func BenchmarkForetell(b *testing.B) {
 		}
 		b.ReportMetric(f.Last.P50.Sub(monday).Hours(), "p50_h")
 		b.ReportMetric(f.Last.P90.Sub(monday).Hours(), "p90_h")
+	}
+}
+
+// BenchmarkAsk is a question answered: both sides planned with the usual effort.
+func BenchmarkAsk(b *testing.B) {
+	c := listed()
+	g := cutOff(c, sitesOf(c)...)
+	before, err := recovery.Make(b.Context(), g, recovery.Search{Seed: 1})
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		a, err := recovery.Ask(b.Context(), g, before, recovery.WhatIf{People: map[string]int{"forensik": 3}}, recovery.Search{Seed: 1})
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.ReportMetric(a.After.CellHours-a.Before.CellHours, "cell-hours")
+	}
+}
+
+// BenchmarkImprove is how much ten seconds more make of a plan.
+func BenchmarkImprove(b *testing.B) {
+	c := listed()
+	g := cutOff(c, sitesOf(c)...)
+	for b.Loop() {
+		p, err := recovery.Make(b.Context(), g, recovery.Search{For: 10 * time.Second, Seed: 1})
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.ReportMetric(p.Schedule.Loss/p.Bound, "loss/bound")
+		b.ReportMetric(p.Schedule.Loss/p.AsReported.Loss, "loss/reported")
+		b.ReportMetric(float64(p.Schedules), "schedules")
 	}
 }

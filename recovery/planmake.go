@@ -71,12 +71,18 @@ type Search struct {
 	Improved  func(schedule.Plan)
 }
 
-// How far a plan is improved unless somebody asks for more: about a second's work.
+// How far a plan is improved unless somebody asks for more: about a second's work,
+// and a quarter of that for one made anew, which has a good plan to start from.
 const (
 	placings       = 2_000_000 // tasks placed, over all schedules
 	leastSchedules = 100
 	mostSchedules  = 5_000
 )
+
+// effort is how many schedules of so many tasks make up so many placings.
+func effort(tasks int, placings int64) int64 {
+	return max(leastSchedules, min(mostSchedules, placings/int64(max(1, tasks))))
+}
 
 // At is when a slot begins.
 func (p *Plan) At(slot int) time.Time { return p.Origin.Add(time.Duration(slot) * Slot) }
@@ -122,7 +128,7 @@ func objective(g *Ground, d *draft) schedule.Objective {
 func search(ctx context.Context, s Search, tasks int, solve func(context.Context, int64) (*schedule.Result, error)) (*schedule.Result, error) {
 	if s.For <= 0 {
 		if s.Schedules <= 0 {
-			s.Schedules = max(leastSchedules, min(mostSchedules, placings/int64(tasks)))
+			s.Schedules = effort(tasks, placings)
 		}
 		return solve(ctx, s.Schedules)
 	}
@@ -147,6 +153,9 @@ func (p *Plan) take(r *schedule.Result) error {
 // that should have ended without anybody saying so is taken to last until the
 // next hour: what nobody has confirmed is not counted on.
 func Remake(ctx context.Context, g Ground, before *Plan, trusted bool, s Search) (*Plan, error) {
+	if s.Schedules <= 0 && s.For <= 0 {
+		s.Schedules = effort(len(before.Tasks), placings/4)
+	}
 	return remake(ctx, g, before, nil, trusted, s)
 }
 
@@ -181,8 +190,9 @@ func remake(ctx context.Context, g Ground, before, near *Plan, trusted bool, s S
 	return p, p.compare(before, keep)
 }
 
-// touch is what changing an appointment costs, in hours of distance.
-const touch = 24
+// touch is what changing an appointment costs, in hours of distance: people have
+// been told, so that few far moves are better than many near ones.
+const touch = 120
 
 // keep is the plan before in the terms of the new problem.
 func (p *Plan) keep(before *Plan) *schedule.Plan {
