@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"filippo.io/age"
@@ -149,6 +150,9 @@ func Open(ctx context.Context, opt Options) (_ *Room, err error) {
 		return nil, err
 	}
 	place := place(opt, settings)
+	if err := mustHold(ctx, place); err != nil {
+		return nil, err
+	}
 	if r.Store, err = place.Open(ctx, "room", migrations()...); err != nil {
 		return nil, err
 	}
@@ -284,17 +288,35 @@ func (r *Room) Now() time.Time { return r.opt.Clock().UTC() }
 // Public is the key with which heads of this room's ledgers are checked.
 func (r *Room) Public() string { return r.key.Public }
 
+// ErrNoStore says that the room's store is gone although the room was made.
+var ErrNoStore = errors.New("the room's store (room.db, or its schema) is missing: stop, look where it went, or restore from a backup")
+
+// mustHold refuses to make an empty store where a room was.
+func mustHold(ctx context.Context, p db.Place) error {
+	names, err := p.Stores(ctx, "room")
+	if err != nil {
+		return fmt.Errorf("looking for the room's store: %w", err)
+	}
+	if !slices.Contains(names, "room") {
+		return ErrNoStore
+	}
+	return nil
+}
+
 func readSettings(dir string) (Settings, error) {
 	var s Settings
 	b, err := os.ReadFile(filepath.Join(dir, settingsFile))
 	if errors.Is(err, os.ErrNotExist) {
+		if _, err := os.Stat(filepath.Join(dir, "room.db")); err == nil {
+			return s, fmt.Errorf("%q: %w", dir, ErrHalf)
+		}
 		return s, fmt.Errorf("%q: %w", dir, ErrNoRoom)
 	}
 	if err != nil {
 		return s, fmt.Errorf("opening the room: %w", err)
 	}
 	if err := json.Unmarshal(b, &s); err != nil {
-		return s, fmt.Errorf("reading %s: %w", filepath.Join(dir, settingsFile), err)
+		return s, fmt.Errorf("reading %s: %w: take it from a backup", filepath.Join(dir, settingsFile), err)
 	}
 	return s, nil
 }

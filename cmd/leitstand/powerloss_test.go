@@ -16,7 +16,7 @@ import (
 // powerDisk is an ext4 in a file whose power can be cut.
 type powerDisk struct{ file, dir, mkfs string }
 
-func newPowerDisk(t *testing.T) *powerDisk {
+func newPowerDisk(t *testing.T, size string) *powerDisk {
 	t.Helper()
 	if os.Getuid() != 0 {
 		t.Skip("cutting power needs root for a loop mount: suite left out")
@@ -29,7 +29,7 @@ func newPowerDisk(t *testing.T) *powerDisk {
 	}
 	d := &powerDisk{file: filepath.Join(t.TempDir(), "disk"), dir: filepath.Join(t.TempDir(), "mnt"), mkfs: mkfs}
 	check(t, os.Mkdir(d.dir, 0o700))
-	for _, c := range [][]string{{"truncate", "-s", "256M", d.file}, {mkfs, "-q", "-F", d.file}} {
+	for _, c := range [][]string{{"truncate", "-s", size, d.file}, {mkfs, "-q", "-F", d.file}} {
 		if out, err := exec.Command(c[0], c[1:]...).CombinedOutput(); err != nil {
 			t.Skipf("making a disk: %v: %s: suite left out", err, out)
 		}
@@ -76,7 +76,7 @@ func (d *powerDisk) back(t *testing.T) {
 // powerLosses lets a room live through power losses and names what is lost.
 func powerLosses(t *testing.T, helper, exe string, losses int) (*crashWorld, []string) {
 	t.Helper()
-	disk := newPowerDisk(t)
+	disk := newPowerDisk(t, "256M")
 	w := newCrashWorld(t, helper, exe, filepath.Join(disk.dir, "room"), 40*losses)
 	unix.Sync() // the room itself is old and lies on the disk
 	var lost []string
