@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/ed25519"
-	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -27,6 +26,11 @@ import (
 type Connections struct {
 	Mailboxes []MailboxConfig `json:"mailboxes"`
 	Regular   []RegularConfig `json:"regular"`
+	// Trust are certificate files (DER or PEM) of CAs that signatures on mails and
+	// documents must lead to, Intermediates those in between. Without any, signatures
+	// are checked and trust is not: no mail is called trusted.
+	Trust         []string `json:"trust,omitempty"`
+	Intermediates []string `json:"intermediates,omitempty"`
 	// LookSeconds is the pause between two looks into a mailbox; 0 is a minute,
 	// more than ten minutes are refused.
 	LookSeconds float64 `json:"look_seconds,omitempty"`
@@ -42,6 +46,11 @@ type MailboxConfig struct {
 	User      string                `json:"user"`
 	Password  string                `json:"password"`
 	SMTP      string                `json:"smtp,omitempty"` // for answers
+	// Keys is a PKCS#12 file for mail that comes encrypted; empty behind a Clientmodul.
+	Keys         string `json:"keys,omitempty"`
+	KeysPassword string `json:"keys_password,omitempty"`
+	// CA is a PEM file of the mail servers' CA; empty: the system's.
+	CA string `json:"ca,omitempty"`
 }
 
 // RegularConfig is the adapter of one Kasse's regular system.
@@ -118,13 +127,21 @@ func (r *Room) Connect(c Connections, i Isolator) error {
 		if !ok {
 			return fmt.Errorf("mailbox %q: Kasse %q is not in the catalogue", m.Address, m.Kasse)
 		}
-		boxes = append(boxes, sicknote.Mailbox{
+		box := sicknote.Mailbox{
 			Kasse: m.Kasse, Placement: m.Placement, IKs: kasse.OtherIK, Address: m.Address, Addr: m.POP3, Security: m.Security,
-			TLS: &tls.Config{MinVersion: tls.VersionTLS12}, User: m.User, Password: m.Password,
-			SMTP: sicknote.SMTP{Addr: m.SMTP, Security: m.Security},
-		})
+			User: m.User, Password: m.Password, SMTP: sicknote.SMTP{Addr: m.SMTP, Security: m.Security},
+		}
+		if err := r.equip(&box, m); err != nil {
+			return fmt.Errorf("mailbox %q: %w", m.Address, err)
+		}
+		boxes = append(boxes, box)
+	}
+	trust, err := r.trust(c)
+	if err != nil {
+		return err
 	}
 	in, err := sicknote.New(sicknote.Config{
+		Trust:    trust,
 		Journals: r.Journals, Mailboxes: boxes, Door: emergencyDoor{r.Operation}, Owner: r.heldBy,
 		Exercise: r.Settings.Exercise, Check: r.checkBundle, Log: r.opt.Log, Location: berlin(),
 		Interval: time.Duration(c.LookSeconds * float64(time.Second)),

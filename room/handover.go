@@ -33,7 +33,7 @@ func (r *Room) handoverOf(ctx context.Context, p catalogue.PlacementID) (*emerge
 	}
 	h := &emergency.Handover{Journal: j, Placement: p, Receiver: target.Key, Owner: r.heldBy(row.Kasse), Holder: "room", Channel: channel}
 	if r.Intake != nil {
-		h.Describe = r.Intake.Describe(nil)
+		h.Describe = r.Intake.DescribeFor(row.Kasse)
 	}
 	return h, nil
 }

@@ -98,7 +98,7 @@ func showSickNote(ctx context.Context, r *Room, as access.Person, a sickNoteArgs
 	if err != nil {
 		return Shown{}, err
 	}
-	c, err := r.Intake.Describe(nil)(ctx, it, body)
+	c, err := r.Intake.DescribeFor(a.Kasse)(ctx, it, body)
 	return Shown{Number: a.Number, Media: c.Media, Body: c.Body}, err
 }
 

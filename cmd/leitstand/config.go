@@ -49,6 +49,8 @@ type gatewayConfig struct {
 }
 
 type mailConfig struct {
+	Trust     []string        `yaml:"trust" path:"true" example:"[trust/kim-ca.pem]" help:"Certificate files (DER or PEM) of CAs that signatures on mails and documents must lead to. Empty: signatures are checked, trust is not, and results say so."`
+	Between   []string        `yaml:"intermediates" path:"true" help:"Certificate files of CAs between signers and trust."`
 	Look      time.Duration   `yaml:"look" default:"1m" help:"Pause between two looks into a mailbox, at most 10m."`
 	Mailboxes []mailboxConfig `yaml:"mailboxes" help:"The mailboxes. Instead of connections.json."`
 }
@@ -62,6 +64,10 @@ type mailboxConfig struct {
 	User         string `yaml:"user" required:"true" help:"Name of the account."`
 	Password     string `yaml:"password" secret:"true" help:"Password of the account. Better: password_file."`
 	PasswordFile string `yaml:"password_file" path:"true" example:"secrets/109034270.pop3" help:"File that holds the password and nothing else."`
+	Keys         string `yaml:"keys" path:"true" example:"secrets/109034270.p12" help:"PKCS#12 file with the Kasse's keys, for mail that comes encrypted. Empty: a Clientmodul decrypts it."`
+	KeysPassword string `yaml:"keys_password" secret:"true" help:"Password of the PKCS#12 file. Better: keys_password_file."`
+	KeysPassFile string `yaml:"keys_password_file" path:"true" example:"secrets/109034270.p12.password" help:"File that holds the password of the PKCS#12 file and nothing else."`
+	CA           string `yaml:"ca" path:"true" help:"PEM file of the CA of the mail servers. Empty: the system's."`
 	SMTP         string `yaml:"smtp" example:"kim.example:465" help:"SMTP server (host:port) for answers. Empty: answers are prepared and stay."`
 }
 
@@ -120,13 +126,18 @@ func (c *config) connections() (*room.Connections, error) {
 	if len(c.Mail.Mailboxes) == 0 && len(c.Regular) == 0 {
 		return nil, nil //nolint:nilnil // no connections are no error
 	}
-	out := &room.Connections{LookSeconds: c.Mail.Look.Seconds()}
+	out := &room.Connections{LookSeconds: c.Mail.Look.Seconds(), Trust: c.Mail.Trust, Intermediates: c.Mail.Between}
 	for i, m := range c.Mail.Mailboxes {
 		password, err := c.secret(fmt.Sprintf("mail.mailboxes[%d].password_file", i), m.Password, m.PasswordFile)
 		if err != nil {
 			return nil, err
 		}
+		keysPassword, err := c.secret(fmt.Sprintf("mail.mailboxes[%d].keys_password_file", i), m.KeysPassword, m.KeysPassFile)
+		if err != nil {
+			return nil, err
+		}
 		out.Mailboxes = append(out.Mailboxes, room.MailboxConfig{
+			Keys: m.Keys, KeysPassword: keysPassword, CA: m.CA,
 			Kasse: catalogue.KasseID(m.Kasse), Placement: catalogue.PlacementID(m.Placement), Address: m.Address, POP3: m.POP3,
 			Security: sicknote.Security(m.Security), User: m.User, Password: password, SMTP: m.SMTP,
 		})

@@ -4,9 +4,15 @@ import (
 	"context"
 	"time"
 
+	"leitstand/catalogue"
 	"leitstand/emergency"
 	"leitstand/pure/kimmail"
 )
+
+// DescribeFor is [Intake.Describe] with the keys of a Kasse's mailbox.
+func (in *Intake) DescribeFor(k catalogue.KasseID) func(context.Context, emergency.Item, []byte) (emergency.Content, error) {
+	return in.Describe(in.keysOf(k))
+}
 
 // Describe is for [emergency.Handover]: the regular system gets the document as
 // the practice attached it, byte for byte, or the whole mail when there is none.
