@@ -26,6 +26,7 @@ type config struct {
 	Database       string          `yaml:"database" secret:"url" example:"postgres://leitstand@db.example/leitstand" help:"PostgreSQL address when the room's rows do not lie in SQLite files. Same as --db."`
 	PassphraseFile string          `yaml:"passphrase_file" path:"true" example:"/run/credentials/leitstand/passphrase" help:"File with the passphrase that unlocks the room at start. Without it the room starts locked: accepting goes on, opening bodies waits for people."`
 	Logs           []string        `yaml:"logs" path:"true" example:"[/var/log/remote/ad.log]" help:"Log files that the early warning follows while the room is served."`
+	CopyTo         string          `yaml:"copy_to" path:"true" example:"/mnt/second" help:"Second place that the room is copied to all the time (prepared by leitstand copy init). Same as --copy-to."`
 	Gateway        gatewayConfig   `yaml:"gateway" help:"The doors in front of services."`
 	Mail           mailConfig      `yaml:"mail" help:"Mailboxes of sick notes, one per Kasse, for emergency operation."`
 	Regular        []regularConfig `yaml:"regular" help:"Regular systems that items of emergency operation are handed over to."`

@@ -42,6 +42,7 @@ func (c *serveCmd) merge() (*config, error) {
 	conf.Admin.Listen = cmp.Or(c.Admin, conf.Admin.Listen)
 	conf.Logs = append(conf.Logs, c.Log...)
 	c.TLSCert, c.TLSKey = conf.Gateway.Certificate, conf.Gateway.Key
+	c.CopyTo = cmp.Or(c.CopyTo, conf.CopyTo)
 	return conf, nil
 }
 

@@ -19,7 +19,7 @@ func TestTheUnitIsAcceptedAndShut(t *testing.T) {
 	}
 	exe, err := os.Executable()
 	check(t, err)
-	for name, args := range map[string][]string{"plain": nil, "passphrase": {"--passphrase", "/etc/leitstand/pass"}, "drivers": {"--drivers"}} {
+	for name, args := range map[string][]string{"plain": nil, "passphrase": {"--passphrase", "/etc/leitstand/pass"}, "drivers": {"--drivers", "--also", "/tmp"}} {
 		t.Run(name, func(t *testing.T) {
 			unit := filepath.Join(t.TempDir(), "leitstand.service")
 			var out strings.Builder
@@ -48,7 +48,7 @@ func TestTheUnitIsAcceptedAndShut(t *testing.T) {
 }
 
 func TestAUnitTakesNoNamesThatItWouldMisread(t *testing.T) {
-	for _, args := range [][]string{{"--data", "room"}, {"--data", "/var/lib/mit leerzeichen"}, {"--user", "x\nExecStart=/bin/sh"}, {"--program", "/usr/bin/%n"}} {
+	for _, args := range [][]string{{"--data", "room"}, {"--data", "/var/lib/mit leerzeichen"}, {"--user", "x\nExecStart=/bin/sh"}, {"--program", "/usr/bin/%n"}, {"--also", "relativ"}} {
 		var out strings.Builder
 		if code := run(t.Context(), append([]string{"systemd"}, args...), strings.NewReader(""), &out, &out); code == 0 {
 			t.Errorf("%q: made a unit", args)
