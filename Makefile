@@ -1,5 +1,5 @@
 # One screen. `make check` is what CI runs; the longer runs report figures.
-.PHONY: sicknote-load build run check test lint fmt fuzz bench psplib psplib-seconds gateway-bench backup-bench long
+.PHONY: sicknote-load build run check test lint fmt fuzz bench psplib psplib-seconds gateway-bench two-nodes backup-bench long
 build: ; CGO_ENABLED=0 go build -trimpath -o leitstand ./cmd/leitstand
 run: ; go run ./cmd/leitstand exercise
 check: ; ./check
@@ -13,6 +13,8 @@ psplib: ; LEITSTAND_LONG=1 go test ./pure/schedule -timeout 4h -run TestPSPLIBFu
 # What 1 s and 10 s reach for 30 instances, and schedules per second.
 psplib-seconds: ; LEITSTAND_LONG=1 go test ./pure/schedule -timeout 1h -count=1 -v -run TestPSPLIBSecondsLong
 	go test ./pure/schedule -run "^$$" -bench Schedules
+# Two gateway nodes on PostgreSQL (PGDSN), one cut off at random, 200 changes of the writing side: about 3 minutes.
+two-nodes: ; LEITSTAND_LONG=1 go test ./room -count=1 -timeout 20m -run TwoNodes -v
 gateway-bench: ; LEITSTAND_LONG=1 go test ./gateway -count=1 -run TestLong -v
 # Copying and restoring one Kasse and all with 1 GB of items.
 backup-bench: ; LEITSTAND_LONG=1 go test ./room -count=1 -run TestLongBackup -v

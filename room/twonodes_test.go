@@ -112,31 +112,6 @@ type twoNodes struct {
 	ended                     int // changes proven by the end of a lease
 }
 
-func shell(t *testing.T, argv ...string) {
-	t.Helper()
-	if out, err := exec.CommandContext(context.WithoutCancel(t.Context()), argv[0], argv[1:]...).CombinedOutput(); err != nil {
-		t.Fatalf("%v: %v\n%s", argv, err, out)
-	}
-}
-
-// needNamespaces leaves the suite out by name where it cannot run.
-func needNamespaces(t *testing.T) {
-	t.Helper()
-	for _, tool := range []string{"ip", "nft"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			t.Skipf("%s is missing: suite of two gateway nodes left out", tool)
-		}
-	}
-	probe := fmt.Sprintf("lsgx%d", os.Getpid())
-	if out, err := exec.CommandContext(t.Context(), "ip", "netns", "add", probe).CombinedOutput(); err != nil {
-		t.Skipf("network namespaces are not permitted here: suite of two gateway nodes left out (%s)", strings.TrimSpace(string(out)))
-	}
-	defer shell(t, "ip", "netns", "del", probe)
-	if out, err := exec.CommandContext(t.Context(), "ip", "netns", "exec", probe, "nft", "add", "table", "inet", "x").CombinedOutput(); err != nil {
-		t.Skipf("nftables is not permitted here: suite of two gateway nodes left out (%s)", strings.TrimSpace(string(out)))
-	}
-}
-
 // newTwoNodes opens the room, both nodes and the regular system, which looks at every write
 // whether the regular side may write.
 func newTwoNodes(t *testing.T, lease time.Duration) (w *twoNodes, doors *room.Doors) {
@@ -477,7 +452,7 @@ func (w *twoNodes) run(doors *room.Doors, cycles int, seed uint64, always bool) 
 	w.report(2*cycles, slowest)
 }
 
-func TestTwoNodesNeverLetBothSidesWriteWhenOneIsCutOff(t *testing.T) {
+func TestLongTwoNodesNeverLetBothSidesWriteWhenOneIsCutOff(t *testing.T) {
 	cycles := 2
 	if os.Getenv("LEITSTAND_LONG") != "" {
 		cycles = 100
