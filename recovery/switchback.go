@@ -120,6 +120,10 @@ type Switchback struct {
 	Compared   []Compared              `json:"compared,omitempty"`
 	Signatures []Signature             `json:"signatures,omitempty"`
 	Times      map[Stage]time.Time     `json:"times"`
+	Acceptance string                  `json:"acceptance,omitempty"` // that both sides sign with
+	Paths      []string                `json:"paths,omitempty"`      // of limited operation
+	Works      []string                `json:"works,omitempty"`
+	WorksNot   []string                `json:"works_not,omitempty"`
 	BackBy     string                  `json:"back_by,omitempty"`
 	BackReason string                  `json:"back_reason,omitempty"`
 	Warned     bool                    `json:"warned,omitempty"` // the end of the window was told

@@ -26,11 +26,19 @@ var ReturnSchema = db.Migrations{Package: "recovery_return", Steps: []string{`
 		body    text not null
 	);
 	create index switchback_cell on switchback (kasse, service, at);
+`, `
+	create table recovery_doc (
+		kind text not null,
+		id   text not null,
+		at   bigint not null,
+		body text not null,
+		primary key (kind, id)
+	);
 `}}
 
 // ReturnKeepers are the tables of [ReturnSchema] that the ledger accounts for.
 func ReturnKeepers() []ledger.Keeper {
-	return []ledger.Keeper{{Table: "switchback", Rows: func(ctx context.Context, q db.Querier) ([]ledger.Row, error) {
+	return []ledger.Keeper{{Table: "recovery_doc", Rows: docRows}, {Table: "switchback", Rows: func(ctx context.Context, q db.Querier) ([]ledger.Row, error) {
 		all, err := Switchbacks(ctx, q)
 		out := make([]ledger.Row, len(all))
 		for i, s := range all {

@@ -100,6 +100,18 @@ func roomActs() map[string]handler {
 		"handover.sign":     doing(signSwitchback),
 		"handover.back":     doing(backToEmergency),
 
+		"acceptance.open":   doing(openAcceptance),
+		"acceptance.probe":  doing(probeAcceptance),
+		"acceptance.try":    doing(tryAcceptance),
+		"acceptance.limit":  doing(limitAcceptance),
+		"acceptance.list":   reading(acceptances),
+		"partner.proof":     reading(proofForPartner),
+		"partner.reconnect": doing(reconnectPartner),
+
+		"readiness.open":   doing(openReadiness),
+		"readiness.settle": doing(settleReadiness),
+		"readiness.show":   reading(showReadiness),
+
 		"handover.keys":      reading(handoverPublic),
 		"handover.conflicts": reading(listConflicts),
 		"handover.conflict":  doing(showConflict),

@@ -111,6 +111,9 @@ type placementsArgs struct {
 
 // prepareEmergency says that the emergency path of placements may start.
 func prepareEmergency(ctx context.Context, r *Room, as access.Person, a placementsArgs) (Changed, error) {
+	if err := r.listed(ctx, a.Placements); err != nil {
+		return Changed{}, err
+	}
 	cmd := &operation.PrepareEmergency{Placements: a.Placements}
 	cmd.Reason = a.Reason
 	return alone(ctx, r, as, cmd)
@@ -125,6 +128,9 @@ func beginHandover(ctx context.Context, r *Room, as access.Person, a placementsA
 
 // endObservation ends the time of tightened watching after acceptance.
 func endObservation(ctx context.Context, r *Room, as access.Person, a placementsArgs) (Changed, error) {
+	if err := r.observed(ctx, a.Placements); err != nil {
+		return Changed{}, err
+	}
 	cmd := &operation.EndObservation{Placements: a.Placements}
 	cmd.Reason = a.Reason
 	return alone(ctx, r, as, cmd)

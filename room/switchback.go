@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -324,7 +325,7 @@ func signSwitchback(ctx context.Context, r *Room, as access.Person, a switchback
 	if _, err := s.Sign(r.Now(), side, as.ID); err != nil {
 		return Signed{}, staged(err)
 	}
-	if err := r.readyToSign(ctx, s); err != nil {
+	if s, err = r.readyToSign(ctx, s); err != nil {
 		return Signed{}, err
 	}
 	return r.signFirst(ctx, as, side, s)
@@ -376,8 +377,13 @@ func (r *Room) openConsent(ctx context.Context, id string) (access.Consent, erro
 	return access.Consent{}, nil
 }
 
+// acceptOf is the command that both signatures carry out; an acceptance with
+// limits leads into limited operation.
 func acceptOf(s recovery.Switchback) *operation.Accept {
 	cmd := &operation.Accept{To: operation.Running}
+	if len(s.Paths) > 0 {
+		cmd.To, cmd.Paths = operation.Limited, s.Paths
+	}
 	cmd.Reason = "Rückführung " + s.ID + ": " + s.Reason
 	for _, p := range s.Placements {
 		cmd.Nodes = append(cmd.Nodes, string(p))
@@ -385,9 +391,18 @@ func acceptOf(s recovery.Switchback) *operation.Accept {
 	return cmd
 }
 
-// readyToSign refuses signing while something is not as it must be.
-func (r *Room) readyToSign(ctx context.Context, s recovery.Switchback) error {
-	return r.reconciledFirst(ctx, acceptOf(s))
+// readyToSign refuses signing while something is not as it must be. It gives the
+// protocol with the acceptance that it rests on: people sign that, too.
+func (r *Room) readyToSign(ctx context.Context, s recovery.Switchback) (recovery.Switchback, error) {
+	if err := r.reconciledFirst(ctx, acceptOf(s)); err != nil {
+		return s, err
+	}
+	a, ok, err := r.accepted(ctx, s.Kasse, s.Service)
+	if err != nil || !ok {
+		return s, err
+	}
+	s.Acceptance, s.Paths, s.Works, s.WorksNot = a.ID, a.Paths, a.Works, a.WorksNot
+	return s, nil
 }
 
 func (r *Room) approveSwitchback(ctx context.Context, c access.Consent, second access.Person) (Outcome, error) {
@@ -414,29 +429,41 @@ func (r *Room) signSecond(ctx context.Context, c access.Consent, second access.P
 	if err != nil {
 		return Signed{}, err
 	}
-	if err := r.readyToSign(ctx, s); err != nil {
+	now, err := r.readyToSign(ctx, s)
+	if err != nil {
 		return Signed{}, err
+	}
+	if now.Acceptance != s.Acceptance || !slices.Equal(now.Paths, s.Paths) {
+		return Signed{}, access.ErrChanged // the first person signed something else
 	}
 	first, err := access.Get(ctx, r.Store, c.AskedBy)
 	if err != nil {
 		return Signed{}, fmt.Errorf("the first person of %q: %w", c.ID, err)
 	}
 	cmd := acceptOf(s)
-	now := r.Now()
-	cmd.Sign(now, first, second)
+	at := r.Now()
+	cmd.Sign(at, first, second)
 	out := Signed{Done: true}
 	_, err = r.act(ctx, cmd, func(ctx context.Context, tx *db.Tx) error {
 		have, err := recovery.SwitchbackByID(ctx, tx, a.ID)
 		if err != nil {
 			return err
 		}
-		if _, err := access.Give(ctx, tx, now, c.ID, second.ID, func(access.Consent) (any, error) { return have.Statement(), nil }); err != nil {
+		if _, err := access.Give(ctx, tx, at, c.ID, second.ID, func(access.Consent) (any, error) { return have.Statement(), nil }); err != nil {
 			return err
 		}
-		if out.Protocol, err = have.Sign(now, side, second.ID); err != nil {
+		if out.Protocol, err = have.Sign(at, side, second.ID); err != nil {
 			return staged(err)
 		}
-		return recovery.PutSwitchback(ctx, tx, now, second.ID, "switchback.completed", s.Reason, out.Protocol)
+		if err := recovery.PutSwitchback(ctx, tx, at, second.ID, "switchback.completed", s.Reason, out.Protocol); err != nil || s.Acceptance == "" {
+			return err
+		}
+		done, err := recovery.AcceptanceByID(ctx, tx, s.Acceptance)
+		if err != nil {
+			return err
+		}
+		done.Done = db.Trim(at)
+		return recovery.Put(ctx, tx, at, second.ID, "acceptance.done", "", done)
 	})
 	return out, err
 }

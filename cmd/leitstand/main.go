@@ -47,6 +47,9 @@ type cli struct {
 	Gateway   gatewayCmd   `cmd:"" help:"The doors in front of services: serve from a file, look, rescue." group:"Acts"`
 	Ledger    ledgerCmd    `cmd:"" help:"Verify, witness and export the record." group:"Acts"`
 
+	Acceptance acceptanceCmd `cmd:"" help:"Test a cell before it goes back: technical probe, business cases, limits." group:"Acts"`
+	Partner    partnerCmd    `cmd:"" help:"Reconnect outside partners with a proof of what was examined and changed." group:"Acts"`
+
 	Watch    watchCmd    `cmd:"" help:"Match logs against Sigma rules, without a room."`
 	Config   configCmd   `cmd:"" help:"The room's configuration file: check, show, explain." group:"Keeping"`
 	Systemd  systemdCmd  `cmd:"" help:"Print a systemd unit with hardening, readiness and watchdog." group:"Keeping"`
