@@ -71,10 +71,10 @@ type Search struct {
 	Improved  func(schedule.Plan)
 }
 
-// How far a plan is improved unless somebody asks for more: about a second's work,
-// and a quarter of that for one made anew, which has a good plan to start from.
+// How far a plan is improved unless somebody asks for more: half a second's work of a core,
+// and half of that for one made anew, which has a good plan to start from.
 const (
-	placings       = 2_000_000 // tasks placed, over all schedules
+	placings       = 1_000_000 // tasks placed, over all schedules
 	leastSchedules = 100
 	mostSchedules  = 5_000
 )
@@ -154,7 +154,7 @@ func (p *Plan) take(r *schedule.Result) error {
 // next hour: what nobody has confirmed is not counted on.
 func Remake(ctx context.Context, g Ground, before *Plan, trusted bool, s Search) (*Plan, error) {
 	if s.Schedules <= 0 && s.For <= 0 {
-		s.Schedules = effort(len(before.Tasks), placings/4)
+		s.Schedules = effort(len(before.Tasks), placings/2)
 	}
 	return remake(ctx, g, before, nil, trusted, s)
 }
