@@ -46,6 +46,11 @@ func roomActs() map[string]handler {
 		"signal.decide":  doing(decideSignal),
 		"signal.show":    reading(showSignal),
 		"signal.sources": reading(signalSources),
+		"exception.list": reading(func(ctx context.Context, r *Room, _ none) ([]warning.Exception, error) {
+			return warning.Exceptions(ctx, r.Store)
+		}),
+		"exception.add": doing(addException),
+		"exception.end": doing(endException),
 		"signal.alerts": reading(func(ctx context.Context, r *Room, a idArgs) ([]warning.Alert, error) {
 			return warning.Alerts(ctx, r.Store, a.ID)
 		}),

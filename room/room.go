@@ -64,16 +64,17 @@ type Room struct {
 	Settings  Settings
 	Links     Links // who may enter the control room
 
-	isolator  Isolator
-	drivers   driverSet
-	regular   map[catalogue.PlacementID]RegularConfig
-	channels  channelSet
-	delegates []access.Person
-	forecasts forecasts
-	duty      warning.Duty
-	hosts     []hostRule
-	sources   []warning.SourceConfig
-	alarm     alarm
+	isolator   Isolator
+	drivers    driverSet
+	regular    map[catalogue.PlacementID]RegularConfig
+	channels   channelSet
+	delegates  []access.Person
+	forecasts  forecasts
+	duty       warning.Duty
+	hosts      []hostRule
+	sources    []warning.SourceConfig
+	alarm      alarm
+	regression string // folder of must-match events for foreign rules
 
 	fence     fence
 	copier    *copier  // nil without a second place

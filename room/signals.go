@@ -2,7 +2,11 @@ package room
 
 import (
 	"context"
+	"time"
 
+	"leitstand/access"
+	"leitstand/base/db"
+	"leitstand/operation"
 	"leitstand/warning"
 )
 
@@ -14,4 +18,50 @@ func showSignal(ctx context.Context, r *Room, a idArgs) (warning.Signal, error) 
 // signalSources are the counts and the pressure of every source.
 func signalSources(_ context.Context, r *Room, _ none) ([]warning.Figures, error) {
 	return r.Warning.Figures(), nil
+}
+
+type exceptionArgs struct {
+	Rule     string            `json:"rule"`
+	When     map[string]string `json:"when"` // field tests, all of which hold
+	Reason   string            `json:"reason"`
+	Until    time.Time         `json:"until"`
+	Untested bool              `json:"untested,omitempty"` // although no must-match case is known
+}
+
+func mayTune(as access.Person) error {
+	if as.Has(access.CrisisLead) || as.Has(access.Operator) || as.Has(access.Examiner) {
+		return nil
+	}
+	return &Failure{Rule: int(operation.RuleTwoPeople), Text: "Ausnahmen von Regeln machen Betrieb, Forensik oder Leitung des Stabs."}
+}
+
+// addException keeps known harmless events of a rule from raising signals.
+func addException(ctx context.Context, r *Room, as access.Person, a exceptionArgs) (warning.Exception, error) {
+	if err := mayTune(as); err != nil {
+		return warning.Exception{}, err
+	}
+	selection, err := warning.Selection(a.When)
+	if err != nil {
+		return warning.Exception{}, err
+	}
+	cases, err := warning.MustMatch(r.regression)
+	if err != nil {
+		return warning.Exception{}, err
+	}
+	defer r.Warning.Refresh()
+	return write(ctx, r, func(ctx context.Context, tx *db.Tx, now time.Time) (warning.Exception, error) {
+		x := warning.Exception{Rule: a.Rule, Selection: selection, Reason: a.Reason, Until: a.Until}
+		return warning.AddException(ctx, tx, now, as, x, r.Warning.Rules(), cases, a.Untested)
+	})
+}
+
+// endException lets the rule speak again.
+func endException(ctx context.Context, r *Room, as access.Person, a idArgs) (warning.Exception, error) {
+	if err := mayTune(as); err != nil {
+		return warning.Exception{}, err
+	}
+	defer r.Warning.Refresh()
+	return write(ctx, r, func(ctx context.Context, tx *db.Tx, now time.Time) (warning.Exception, error) {
+		return warning.EndException(ctx, tx, now, as, a.ID)
+	})
 }

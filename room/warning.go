@@ -38,6 +38,9 @@ type WarningConfig struct {
 	// Sources are what is read and taken in, besides what --log names. What
 	// waits lies below warning/ in the data directory.
 	Sources []warning.SourceConfig `json:"sources,omitempty"`
+	// Regression is a folder of events that foreign rules must match, in the form
+	// of SigmaHQ's regression data: exceptions are tested against them.
+	Regression string `json:"regression,omitempty"`
 	// Contacts say how people are reached outside the room, by person id.
 	Contacts      map[string]warning.Contact `json:"contacts,omitempty"`
 	Mail          *warning.MailWay           `json:"mail,omitempty"`           // for contacts by mail
@@ -102,6 +105,7 @@ func (r *Room) startWarning() error {
 	if err != nil {
 		return err
 	}
+	r.regression = c.Regression
 	r.duty, r.hosts, r.sources = c.Duty, c.Hosts, c.Sources
 	r.Warning = warning.NewIntake(warning.IntakeOptions{
 		Rules: rules, Zone: zone, Duty: c.Duty, Place: r.environmentOf, Now: r.Now, Log: r.opt.Log,

@@ -25,7 +25,6 @@ type IntakeOptions struct {
 	// Now is the room's clock.
 	Now    func() time.Time
 	Log    *slog.Logger
-	Except func(r *sigma.Rule, ev *sigma.Event) (id string, ok bool)
 	Limits sigma.CorrelatorOptions
 }
 
@@ -47,6 +46,8 @@ type Intake struct {
 	arrived  time.Time // when the last event came
 	advanced time.Time // when correlations were told the time
 	stepped  time.Time // when a step last went well
+	except   exceptionSet
+	stale    bool // exceptions have changed
 }
 
 const (
@@ -121,6 +122,11 @@ func (in *Intake) Step(ctx context.Context, d *db.DB, also func(ctx context.Cont
 	defer in.mu.Unlock()
 	if in.det == nil {
 		if err := in.load(ctx, d); err != nil {
+			return nil, false, err
+		}
+	}
+	if in.stale {
+		if err := in.loadExceptions(ctx, d); err != nil {
 			return nil, false, err
 		}
 	}
@@ -243,11 +249,17 @@ func (in *Intake) commit(ctx context.Context, d *db.DB, now time.Time, hits []Hi
 				return err
 			}
 		}
+		for id, n := range in.det.stats.Excepted {
+			if _, err := tx.Exec(ctx, `update exception set hits = hits + $1, last_hit = $2 where id = $3`, int64(n), db.Micro(now), id); err != nil { //nolint:gosec // a count
+				return err
+			}
+		}
 		return in.save(ctx, tx, now, state)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("writing what the early warning noticed: %w", err)
 	}
+	clear(in.det.stats.Excepted)
 	for _, f := range in.feeds {
 		f.fig.Dropped += int64(f.lost - f.told)
 		f.told = f.lost

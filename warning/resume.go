@@ -10,11 +10,17 @@ import (
 	"log/slog"
 
 	"leitstand/base/db"
+	"leitstand/pure/sigma"
 )
 
 // load reads where every source stands, and brings the detector's memory there.
 func (in *Intake) load(ctx context.Context, d *db.DB) error {
-	det := in.opt.Rules.NewDetector(DetectorOptions{Zone: in.opt.Zone, Except: in.opt.Except, Limits: in.opt.Limits})
+	det := in.opt.Rules.NewDetector(DetectorOptions{Zone: in.opt.Zone, Limits: in.opt.Limits, Except: func(r *sigma.Rule, ev *sigma.Event) (string, bool) {
+		return in.except.except(in.opt.Now(), r, ev)
+	}})
+	if err := in.loadExceptions(ctx, d); err != nil {
+		return err
+	}
 	for _, f := range in.feeds {
 		if err := f.load(ctx, d); err != nil {
 			return err
@@ -44,6 +50,27 @@ func (in *Intake) load(ctx context.Context, d *db.DB) error {
 		}
 	}
 	return nil
+}
+
+// Refresh says that exceptions have changed: they are read before the next step.
+func (in *Intake) Refresh() {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.stale = true
+}
+
+// Rules are those that the intake matches.
+func (in *Intake) Rules() *Rules { return in.opt.Rules }
+
+func (in *Intake) loadExceptions(ctx context.Context, q db.Querier) error {
+	list, err := Exceptions(ctx, q)
+	if err != nil {
+		return err
+	}
+	if in.except, err = compileExceptions(list); err == nil {
+		in.stale = false
+	}
+	return err
 }
 
 func (f *feed) load(ctx context.Context, q db.Querier) error {

@@ -15,6 +15,7 @@ type signalCmd struct {
 	Dismiss     signalDismissCmd     `cmd:"" help:"Dismiss a signal, with a reason."`
 	Attach      signalAttachCmd      `cmd:"" help:"Attach a signal to an incident."`
 	Test        signalTestCmd        `cmd:"" help:"Raise a test alarm: is the way from an alarm to a person in order?"`
+	Except      signalExceptCmd      `cmd:"" help:"Tuning exceptions: known harmless events, for a reason, until a day."`
 	Alerts      signalAlertsCmd      `cmd:"" help:"Who was told of signals outside the room, when, and what could not be sent."`
 	Sources     signalSourcesCmd     `cmd:"" help:"What every source gave: events, damage, what waits, what was dropped."`
 }
