@@ -49,8 +49,9 @@ func roomActs() map[string]handler {
 		"exception.list": reading(func(ctx context.Context, r *Room, _ none) ([]warning.Exception, error) {
 			return warning.Exceptions(ctx, r.Store)
 		}),
-		"exception.add": doing(addException),
-		"exception.end": doing(endException),
+		"signal.suggest": reading(suggest),
+		"exception.add":  doing(addException),
+		"exception.end":  doing(endException),
 		"signal.alerts": reading(func(ctx context.Context, r *Room, a idArgs) ([]warning.Alert, error) {
 			return warning.Alerts(ctx, r.Store, a.ID)
 		}),

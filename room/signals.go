@@ -6,6 +6,8 @@ import (
 
 	"leitstand/access"
 	"leitstand/base/db"
+	"leitstand/catalogue"
+	"leitstand/containment"
 	"leitstand/operation"
 	"leitstand/warning"
 )
@@ -18,6 +20,27 @@ func showSignal(ctx context.Context, r *Room, a idArgs) (warning.Signal, error) 
 // signalSources are the counts and the pressure of every source.
 func signalSources(_ context.Context, r *Room, _ none) ([]warning.Figures, error) {
 	return r.Warning.Figures(), nil
+}
+
+// suggest proposes measures with their previews. It orders nothing.
+func suggest(ctx context.Context, r *Room, _ none) ([]warning.Suggestion, error) {
+	all, err := warning.List(ctx, r.Store)
+	if err != nil {
+		return nil, err
+	}
+	out := warning.Suggest(all)
+	for i := range out {
+		p, err := r.preview(containment.Plan{
+			Title: "Umgebung trennen", Stage: out[i].Stage, Reason: out[i].Why,
+			Selection: containment.Selection{Environments: []catalogue.EnvironmentID{out[i].Environment}},
+		})
+		if err != nil {
+			out[i].Preview = err.Error() // off already, say: the person sees why
+			continue
+		}
+		out[i].Preview = p.Sentence
+	}
+	return out, nil
 }
 
 type exceptionArgs struct {

@@ -250,7 +250,7 @@ func (in *Intake) commit(ctx context.Context, d *db.DB, now time.Time, hits []Hi
 			}
 		}
 		for id, n := range in.det.stats.Excepted {
-			if _, err := tx.Exec(ctx, `update exception set hits = hits + $1, last_hit = $2 where id = $3`, int64(n), db.Micro(now), id); err != nil { //nolint:gosec // a count
+			if _, err := tx.Exec(ctx, `update exception set hits = hits + $1, last_hit = $2 where id = $3`, int64(n), db.Micro(now), id); err != nil {
 				return err
 			}
 		}

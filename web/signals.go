@@ -5,12 +5,14 @@ import (
 
 	"leitstand/access"
 	"leitstand/incident"
+	"leitstand/room"
 	"leitstand/warning"
 )
 
 type signalsPage struct {
 	Open, Decided []warning.Signal
 	Incidents     []incident.Incident // not closed
+	Suggestions   []warning.Suggestion
 	Actor         actor
 }
 
@@ -27,6 +29,9 @@ func (s *server) signals(w http.ResponseWriter, r *http.Request) error {
 		} else {
 			page.Decided = append(page.Decided, v)
 		}
+	}
+	if page.Suggestions, err = room.Do[[]warning.Suggestion](r.Context(), s.room, "", "signal.suggest", nil); err != nil {
+		return err
 	}
 	incidents, err := incident.List(r.Context(), s.room.Store)
 	if err != nil {

@@ -16,6 +16,7 @@ type signalCmd struct {
 	Attach      signalAttachCmd      `cmd:"" help:"Attach a signal to an incident."`
 	Test        signalTestCmd        `cmd:"" help:"Raise a test alarm: is the way from an alarm to a person in order?"`
 	Except      signalExceptCmd      `cmd:"" help:"Tuning exceptions: known harmless events, for a reason, until a day."`
+	Suggest     signalSuggestCmd     `cmd:"" help:"Measures to think about, with their preview. Nothing is ordered."`
 	Alerts      signalAlertsCmd      `cmd:"" help:"Who was told of signals outside the room, when, and what could not be sent."`
 	Sources     signalSourcesCmd     `cmd:"" help:"What every source gave: events, damage, what waits, what was dropped."`
 }
@@ -148,6 +149,17 @@ func (c *signalAlertsCmd) Run(a *app) error {
 	return c.act(a, "", "signal.alerts", map[string]string{"id": c.ID}, func(raw json.RawMessage) error {
 		return table(a, raw, "Niemand war zu benachrichtigen.", "Signal Runde Person Weg Zustand Versuche gesendet Fehler", func(x warning.Alert) []string {
 			return []string{x.Signal, fmt.Sprint(x.Round), x.Person, x.Channel, string(x.State), fmt.Sprint(x.Tries), local(x.Sent), plain(x.Error)}
+		})
+	})
+}
+
+type signalSuggestCmd struct{ roomFlags }
+
+// Run prints suggestions.
+func (c *signalSuggestCmd) Run(a *app) error {
+	return c.act(a, "", "signal.suggest", nil, func(raw json.RawMessage) error {
+		return table(a, raw, "Kein Vorschlag.", "Umgebung Stufe Warum Signale Vorschau", func(x warning.Suggestion) []string {
+			return []string{string(x.Environment), fmt.Sprint(x.Stage), plain(x.Why), strings.Join(x.Signals, " "), plain(x.Preview)}
 		})
 	})
 }
