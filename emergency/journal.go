@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"leitstand/base/db"
@@ -19,7 +20,7 @@ type Journal struct {
 	journals *Journals
 	kasse    catalogue.KasseID
 	store    *db.DB
-	public   *seal.PublicKey
+	public   atomic.Pointer[seal.PublicKey] // newest: what bodies are sealed to
 	index    []byte
 	key      string // public half of the ledger key
 

@@ -125,9 +125,11 @@ func (j *Journal) loadKeys(ctx context.Context, secret IndexSecret) error {
 	if err != nil {
 		return fmt.Errorf("reading the key of Kasse %s: %w", j.kasse, err)
 	}
-	if j.public, err = seal.ParsePublicKey(public); err != nil {
+	key, err := seal.ParsePublicKey(public)
+	if err != nil {
 		return fmt.Errorf("reading the key of Kasse %s: %w", j.kasse, err)
 	}
+	j.public.Store(key)
 	if err := j.store.QueryRow(ctx, `select value from journal_meta where name = 'index_salt'`).Scan(&salt); err != nil {
 		return fmt.Errorf("reading the index salt of Kasse %s: %w", j.kasse, err)
 	}
@@ -163,7 +165,7 @@ func (j *Journal) envelope(id string, content []byte) (sealed []byte, commitment
 	c, salt := seal.Commit(digest[:])
 	plain := make([]byte, 0, len(salt)+len(content))
 	plain = append(append(plain, salt[:]...), content...)
-	sealed, err = j.public.Seal(plain, j.aad(id))
+	sealed, err = j.public.Load().Seal(plain, j.aad(id))
 	return sealed, c.String(), err
 }
 
@@ -196,7 +198,7 @@ func (j *Journal) unseal(o Opener, id, commitment string, sealed []byte) ([]byte
 // SealNote closes something small that belongs to the journal but is no item,
 // such as a letter. The purpose binds it to its place.
 func (j *Journal) SealNote(purpose string, plain []byte) ([]byte, error) {
-	return j.public.Seal(plain, j.aad(purpose))
+	return j.public.Load().Seal(plain, j.aad(purpose))
 }
 
 // OpenNote opens what SealNote closed; ErrLocked while nobody has unlocked the room.

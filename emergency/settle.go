@@ -44,7 +44,7 @@ func (h *Handover) settle(ctx context.Context, now time.Time, batchID string, wa
 	if err != nil {
 		return fmt.Errorf("keeping the receipt of batch %s: %w", batchID, err)
 	}
-	sealed, err := h.Journal.public.Seal(evidence, h.Journal.aad("receipt "+batchID))
+	sealed, err := h.Journal.Public().Seal(evidence, h.Journal.aad("receipt "+batchID))
 	if err != nil {
 		return fmt.Errorf("keeping the receipt of batch %s: %w", batchID, err)
 	}

@@ -18,6 +18,12 @@ func keepingActs() map[string]handler {
 		"takeover.compare":  reading(compareFirst),
 		"takeover.merge":    doing(askToMerge),
 
+		"keys.status": reading(keyStatus),
+		"keys.escrow": doing(escrow),
+		"keys.rotate": doing(rotateKey),
+		"keys.unlock": doing(unlockRoom),
+		"keys.lock":   doing(lockRoom),
+
 		"code.issue":    doing(issueCodes),
 		"code.ask":      doing(askCode),
 		"code.approve":  doing(approveByCode),
@@ -38,5 +44,6 @@ func keepingDecisions() map[string]decision {
 		askRecipients: approveRecipients,
 		askMerge:      approveMerge,
 		askHandOver:   approveHandOver,
+		askRotate:     approveRotate,
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"time"
 
 	"filippo.io/age"
@@ -75,6 +76,10 @@ type Room struct {
 	sources    []warning.SourceConfig
 	alarm      alarm
 	regression string // folder of must-match events for foreign rules
+
+	keyMu     sync.Mutex
+	master    *seal.Master // nil while locked
+	lockedWhy string
 
 	fence     fence
 	copier    *copier  // nil without a second place
@@ -249,6 +254,12 @@ func (r *Room) unlock() error {
 	if pass == nil {
 		return nil
 	}
+	if _, err := os.Stat(filepath.Join(r.opt.Data, nextMaster)); err == nil {
+		// Some keys are wrapped by the old master, some by the new: accepting goes on.
+		r.lockedWhy = "der Wechsel des Raumschlüssels wurde unterbrochen: Raum anhalten und leitstand keys rotate-room mit denselben Passphrasen wiederholen"
+		r.opt.Log.Error("the room stays locked: a rotation of its key was interrupted; stop the room and repeat: leitstand keys rotate-room")
+		return nil
+	}
 	locked, err := os.ReadFile(filepath.Join(r.opt.Data, masterFile))
 	if err != nil {
 		return fmt.Errorf("reading the locked master key: %w", err)
@@ -257,6 +268,7 @@ func (r *Room) unlock() error {
 	if err != nil {
 		return fmt.Errorf("unlocking the room: %w", err)
 	}
+	r.master = m
 	r.Journals.Unlock(m)
 	return nil
 }

@@ -12,7 +12,14 @@ import (
 )
 
 type keysCmd struct {
-	Recipients recipientsCmd `cmd:"" help:"Who can open backups and the continuous copy."`
+	Status     keysStatusCmd     `cmd:"" help:"Whether the room is locked, and what works while it is."`
+	Unlock     keysUnlockCmd     `cmd:"" help:"Unlock a room that is served locked."`
+	Lock       keysLockCmd       `cmd:"" help:"Forget all keys; accepting goes on."`
+	Escrow     keysEscrowCmd     `cmd:"" help:"Print shares on paper that bring every key of the room back."`
+	Recover    keysRecoverCmd    `cmd:"" help:"Bring lost keys back from an escrow and its shares; the room must not be served."`
+	Rotate     keysRotateCmd     `cmd:"" help:"Ask a second person to agree to a new key pair of one Kasse."`
+	RotateRoom keysRotateRoomCmd `cmd:"" help:"New master key and passphrase of the room; it must not be served. Repeat after an interruption."`
+	Recipients recipientsCmd     `cmd:"" help:"Who can open backups and the continuous copy."`
 }
 
 type recipientsCmd struct {
