@@ -57,9 +57,8 @@ func (p Place) Lead(ctx context.Context, node string, now time.Time) (*Lease, er
 	if err := l.acquire(ctx, schema, node, now); err != nil {
 		return nil, errors.Join(fmt.Errorf("waiting to lead: %w", err), conn.Close(context.WithoutCancel(ctx)))
 	}
-	l.ctx = context.WithoutCancel(ctx)
-	watch, stop := context.WithCancel(l.ctx)
-	l.stop = stop
+	watch, stop := context.WithCancel(context.WithoutCancel(ctx))
+	l.ctx, l.stop = context.WithoutCancel(ctx), stop
 	l.wg.Go(func() {
 		defer close(l.lost)
 		// Nobody notifies: it returns when the connection is gone.

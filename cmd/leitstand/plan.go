@@ -18,7 +18,6 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"golang.org/x/term"
 
 	"leitstand/pure/schedule"
 )
@@ -379,8 +378,7 @@ func (p *psplibPrinter) close() error {
 // progressTo returns a function that tells which instance is waited for, on one
 // line; the last call wipes it. It says nothing unless w is a terminal or it must.
 func progressTo(w io.Writer, always bool, n int) func(k int, file string) {
-	f, ok := w.(*os.File)
-	if !always && (!ok || !term.IsTerminal(int(f.Fd()))) {
+	if !always && !isTerminal(w) {
 		return func(int, string) {}
 	}
 	return func(k int, file string) {

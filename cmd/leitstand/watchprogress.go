@@ -3,10 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
-	"os"
 	"time"
-
-	"github.com/mattn/go-isatty"
 )
 
 // progress shows how far a long run is, on a terminal only.
@@ -17,7 +14,7 @@ type progress struct {
 }
 
 func newProgress(out io.Writer) *progress {
-	if f, ok := out.(*os.File); !ok || !isatty.IsTerminal(f.Fd()) {
+	if !isTerminal(out) {
 		return &progress{}
 	}
 	return &progress{out: out, last: time.Now()}
