@@ -18,7 +18,6 @@ import (
 	"text/tabwriter"
 	"time"
 
-
 	"leitstand/pure/schedule"
 )
 
