@@ -3,6 +3,7 @@ package web_test
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -26,6 +27,7 @@ func TestACrisisIsWorkedThroughTheForms(t *testing.T) {
 	consent(h, id)
 	confirm(h)
 	publish(h)
+	handOver(h)
 	h.post(incidentPath+"/ende", url.Values{"als": {"operator"}}).is(http.StatusConflict).says("beenden kann ihn nur die Leitung")
 	h.post(incidentPath+"/ende", url.Values{"als": {"lead"}}).is(http.StatusSeeOther)
 	h.get(incidentPath).says("beendet").never("Vorfall beenden</span>")
@@ -224,4 +226,21 @@ func formOf(p page, action string) url.Values {
 	}
 	p.t.Fatalf("%s has no form for %q", p.path, action)
 	return nil
+}
+
+// handOver takes a role that was offered, on the page that shows what is taken.
+func handOver(h *house) {
+	c := must[access.Consent](h, "operator2", "role.handover", map[string]any{"to": "lead2", "roles": []string{"operator"}, "reason": "Schichtende"})
+	path := "/entscheidungen/" + c.ID
+	p := h.get(path).is(http.StatusOK).sound().says("Übergabe von Rollen", "Schichtende", "lead2")
+	if strings.Contains(p.raw, " disabled>") {
+		h.t.Error("the page takes the request for a changed one")
+	}
+	form := formOf(p, path)
+	form.Set("ja", "1")
+	form.Set("als", "lead2")
+	h.post(path, form).is(http.StatusSeeOther)
+	if p, err := access.Get(h.ctx(), h.room.Store, "lead2"); err != nil || !slices.Contains(p.Roles, access.Operator) {
+		h.t.Errorf("lead2 has the roles %v (%v), want the operator's as well", p.Roles, err)
+	}
 }

@@ -129,12 +129,28 @@ func (s *server) shown(r *http.Request, v *consentView) (any, error) {
 	if v.Consent.Kind == "answers" {
 		return s.preparedAnswers(r, v)
 	}
+	if shown, ok, err := s.room.Shown(r.Context(), v.Consent); ok {
+		if word, known := keepingWord(v.Consent.Kind); known {
+			v.Kind = word
+		}
+		v.Fields = s.rawFields(shown)
+		return shown, err
+	}
 	cmd, err := operation.Decode(v.Consent.Kind, v.Payload)
 	if err != nil {
 		return nil, err
 	}
 	v.Fields = s.commandFields(cmd)
 	return cmd, nil
+}
+
+// keepingWord is the German of what is asked for about keeping the room.
+func keepingWord(kind string) (word string, ok bool) {
+	word, ok = map[string]string{
+		"key.rotate": "Neuer Schlüssel einer Kasse", "role.handover": "Übergabe von Rollen", "recipients": "Empfänger der Sicherungen",
+		"merge": "Zusammenführen mit dem ersten Rechner", "switchback": "Rückführung in den Regelbetrieb",
+	}[kind]
+	return word, ok
 }
 
 func (s *server) doorChoices(p containment.Plan) []doorChoice {
@@ -189,8 +205,8 @@ func (s *server) clearanceFields(c *operation.GrantClearance) []field {
 	}
 }
 
-// rawFields shows the fields of a command by their names in files.
-func (s *server) rawFields(cmd operation.Command) []field {
+// rawFields shows the fields of a command or request by their names in files.
+func (s *server) rawFields(cmd any) []field {
 	b, err := json.Marshal(cmd)
 	if err != nil {
 		return []field{{"Inhalt", one("nicht darstellbar: " + err.Error())}}
