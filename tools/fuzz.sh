@@ -1,9 +1,12 @@
 #!/usr/bin/env bash
-# Runs every fuzz target of the repository for the given time each. A finding
-# fails, and names the file with the input; that the time ended does not.
+# fuzz.sh [TIME] [DIR…]: runs every fuzz target, of the repository or of the
+# folders named, for the given time each. A finding fails, and names the file with
+# the input; that the time ended does not.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 time=${1:-10s}
+dirs=("${@:2}")
+[ ${#dirs[@]} -gt 0 ] || dirs=(.)
 out=$(mktemp)
 trap 'rm -f "$out"' EXIT
 targets=0
@@ -20,5 +23,5 @@ while read -r dir; do
 			exit 1
 		fi
 	done < <(grep -rhoE '^func Fuzz[A-Za-z0-9_]*' "$dir"/*_test.go | sed 's/func //')
-done < <(grep -rlE '^func Fuzz' --include='*_test.go' . | xargs -n1 dirname | sort -u)
+done < <(grep -rlE '^func Fuzz' --include='*_test.go' "${dirs[@]}" | xargs -n1 dirname | sort -u)
 printf '%d fuzz targets, no finding\n' "$targets"

@@ -125,6 +125,7 @@ func TestWhatIsNoDocumentIsAReportWithOneFinding(t *testing.T) {
 		"only a comment":               {"<!-- x -->", "xml", "101"},
 		"no XML":                       {"Sehr geehrte Damen und Herren", "xml", "101"},
 		"XML 1.1":                      {strings.Replace(good, `version="1.0"`, `version="1.1"`, 1), "xml", "101"},
+		"instruction of one sign":      {`<?>`, "xml", "101"},
 		"document type":                {`<!DOCTYPE a [<!ENTITY b "c">]><a/>`, "xml", "101"},
 		"unknown entity":               {"<a b='&c;'/>", "xml", "101"},
 		"entity without end":           {"<a b='&amp'/>", "xml", "101"},

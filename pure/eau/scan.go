@@ -291,11 +291,10 @@ func (s *scanner) cdata() error {
 }
 
 func (s *scanner) instruction() error {
-	end := strings.Index(s.src[s.pos:], "?>")
-	if end < 0 {
+	body, _, closed := strings.Cut(s.src[s.pos+2:], "?>") // behind "<?": its sign does not also close it
+	if !closed {
 		return s.fail("Eine Verarbeitungsanweisung ist nicht geschlossen.")
 	}
-	body := s.src[s.pos+2 : s.pos+end]
 	n := nameEnd(body, 0)
 	switch {
 	case n == 0 || n < len(body) && !isSpace(body[n]):
@@ -306,7 +305,7 @@ func (s *scanner) instruction() error {
 	if err := s.validChars(body); err != nil {
 		return err
 	}
-	s.pos += end + 2
+	s.pos += len("<?") + len(body) + len("?>")
 	return nil
 }
 
