@@ -3,6 +3,7 @@ package exercise
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -99,6 +100,11 @@ func TestAPartThatDoesNotAnswerIsGivenUpInTime(t *testing.T) {
 	if err := syscall.Kill(p.PID(), syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
+	for began := time.Now(); !stopped(t, p.PID()); time.Sleep(time.Millisecond) { // the signal takes its time
+		if time.Since(began) > 10*time.Second {
+			t.Fatal("the part does not stop")
+		}
+	}
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	if _, err := p.Stats(ctx); err == nil || !strings.Contains(err.Error(), "did not answer") {
@@ -107,6 +113,22 @@ func TestAPartThatDoesNotAnswerIsGivenUpInTime(t *testing.T) {
 	if err := p.Kill(); err != nil {
 		t.Error(err)
 	}
+}
+
+// stopped reports whether every thread of a process stands still.
+func stopped(t *testing.T, pid int) bool {
+	t.Helper()
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+	if err != nil || len(threads) == 0 {
+		t.Fatalf("no threads of process %d (%v)", pid, err)
+	}
+	for _, name := range threads {
+		stat, err := os.ReadFile(name)
+		if err != nil || !strings.Contains(string(stat), ") T ") { // a thread may just have ended
+			return false
+		}
+	}
+	return true
 }
 
 func TestAPartRefusesEveryAddressOffThisMachine(t *testing.T) {
