@@ -57,6 +57,7 @@ type mailServer struct {
 	drops  map[string]*maildrop // by lower-case name; fixed after start
 
 	smtp     *smtp.Server
+	smtpIn   net.Listener
 	smtpAddr string
 	pop3     net.Listener
 	wg       sync.WaitGroup
@@ -108,7 +109,7 @@ func (s *mailServer) listen(ctx context.Context) error {
 	if s.pop3, err = listenLoopback(ctx, s.config.POP3); err != nil {
 		return errors.Join(err, in.Close())
 	}
-	s.smtpAddr = in.Addr().String()
+	s.smtpIn, s.smtpAddr = in, in.Addr().String()
 	s.smtp = smtp.NewServer(smtp.BackendFunc(s.newSession))
 	s.smtp.Domain = "mail." + MailDomain
 	s.smtp.MaxMessageBytes = s.config.MaxBytes
@@ -197,6 +198,10 @@ func (s *mailServer) addresses() map[string]string {
 func (s *mailServer) stop() error {
 	close(s.stopped)
 	err := errors.Join(s.smtp.Close(), s.pop3.Close())
+	// The SMTP server knows its listener only once it serves, which may not have begun.
+	if e := s.smtpIn.Close(); !errors.Is(e, net.ErrClosed) {
+		err = errors.Join(err, e)
+	}
 	s.mu.Lock()
 	for c := range s.conns {
 		_ = c.Close() // its session ends with the read that fails
