@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"sync"
 	"time"
 
@@ -72,9 +71,7 @@ func (p Place) Lead(ctx context.Context, node string, now time.Time) (*Lease, er
 }
 
 func (l *Lease) acquire(ctx context.Context, schema, node string, now time.Time) error {
-	h := fnv.New64a()
-	_, _ = h.Write([]byte("leitstand lead " + schema)) // a hash never fails to write
-	if _, err := l.conn.Exec(ctx, `select pg_advisory_lock($1)`, int64(h.Sum64())); err != nil {
+	if _, err := l.conn.Exec(ctx, `select pg_advisory_lock($1)`, advisory("lead "+schema)); err != nil {
 		return err
 	}
 	if _, err := l.conn.Exec(ctx, `create table if not exists `+l.table+` (id bigint primary key, token bigint not null, node text not null, at bigint not null)`); err != nil {

@@ -66,3 +66,27 @@ func TestOneNodeLeadsAndAFormerLeaderCannotWrite(t *testing.T) {
 		}
 	})
 }
+
+func TestNodesThatStartAtOnceDoNotFailOnEachOthersSchema(t *testing.T) {
+	for range 20 {
+		p := dbtest.Postgres(t)
+		start, done := make(chan struct{}), make(chan error)
+		const nodes = 4
+		for range nodes {
+			go func() {
+				<-start
+				d, err := p.Open(t.Context(), "room", db.Migrations{Package: "x", Steps: []string{`create table a (n bigint primary key)`}})
+				if err == nil {
+					err = d.Close()
+				}
+				done <- err
+			}()
+		}
+		close(start)
+		for range nodes {
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}

@@ -18,9 +18,7 @@ type postgresEngine struct{ schema string }
 // lockStore serialises the writers of all processes: the ledger's order is the
 // order of these locks.
 func (e postgresEngine) lockStore(ctx context.Context, tx *Tx, _ string) error {
-	h := fnv.New64a()
-	_, _ = h.Write([]byte("leitstand " + e.schema)) // a hash never fails to write
-	_, err := tx.Exec(ctx, "select pg_advisory_xact_lock($1)", int64(h.Sum64()))
+	_, err := tx.Exec(ctx, "select pg_advisory_xact_lock($1)", advisory(e.schema))
 	return err
 }
 
@@ -82,9 +80,20 @@ func createSchema(ctx context.Context, cfg *pgx.ConnConfig, schema string) error
 	if exists {
 		return nil
 	}
-	// if not exists: two nodes may start at once.
+	// Two nodes may start at once, and "if not exists" alone looks before it locks:
+	// the slower one would fail on the server's own index. The lock ends with the connection.
+	if _, err := conn.Exec(ctx, `select pg_advisory_lock($1)`, advisory("schema "+schema)); err != nil {
+		return err
+	}
 	_, err = conn.Exec(ctx, "create schema if not exists "+pgx.Identifier{schema}.Sanitize())
 	return err
+}
+
+// advisory is the number of a lock that the server keeps by name.
+func advisory(name string) int64 {
+	h := fnv.New64a()
+	_, _ = h.Write([]byte("leitstand " + name)) // a hash never fails to write
+	return int64(h.Sum64())                     //nolint:gosec // any 64 bits will do
 }
 
 func postgresStores(ctx context.Context, url, place, prefix string) ([]string, error) {
