@@ -93,7 +93,7 @@ func createSchema(ctx context.Context, cfg *pgx.ConnConfig, schema string) error
 func advisory(name string) int64 {
 	h := fnv.New64a()
 	_, _ = h.Write([]byte("leitstand " + name)) // a hash never fails to write
-	return int64(h.Sum64())                     //nolint:gosec // any 64 bits will do
+	return int64(h.Sum64())
 }
 
 func postgresStores(ctx context.Context, url, place, prefix string) ([]string, error) {
