@@ -398,7 +398,7 @@ func (b *routedRule) windows(channel string, id int) binding {
 		}
 		out.when = append(out.when, r.when)
 	}
-	if unconditional {
+	if unconditional || b.rule.Logsource.anyOf("windows") {
 		out.when = always().when
 	}
 	return out

@@ -163,4 +163,14 @@ logsources:
 	if !mapped(t, thor, rule, `{"Channel":"My/Sysmon","EventID":4688,"NewProcessName":"A"}`) {
 		t.Error("the other name of the field is not used")
 	}
+	rule = "title: t\nlogsource: {product: windows}\ndetection: {s: {F: a}, condition: s}\n"
+	for ev, want := range map[string]bool{
+		`{"Channel":"A channel that no route names","EventID":7,"F":"a"}`: true, // product alone: all of Windows
+		`{"Channel":"My/Sysmon","EventID":7,"F":"a"}`:                     true,
+		`{"program":"sshd","F":"a"}`:                                      false,
+	} {
+		if got := mapped(t, thor, rule, ev); got != want {
+			t.Errorf("product alone: %s: %v", ev, got)
+		}
+	}
 }

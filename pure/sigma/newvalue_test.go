@@ -66,3 +66,31 @@ func TestNewValueNamesOnlyTheNewEventAndOutlivesARestart(t *testing.T) {
 		t.Errorf("got %+v, want one with the new event alone", f)
 	}
 }
+
+func TestNewValueDoesNotDependOnHowOftenTheTimeIsTold(t *testing.T) {
+	run := func(told bool) (fired []string) {
+		eng := corrEngine(t, firstSeen)
+		c, m, ev := eng.NewCorrelator(CorrelatorOptions{}), eng.NewMatcher(), eng.NewEvent()
+		for i, sec := range []int{0, 90, 9000, 9010, 9100} {
+			ev.Reset()
+			ev.Time = time.Unix(int64(1e9+sec), 0)
+			ev.Add("kind", "a")
+			ev.Add("user", "anna")
+			ev.Add("v", string(rune('a'+i)))
+			if told {
+				c.Advance(ev.Time)
+			}
+			m.Match(ev)
+			for _, f := range c.Observe(ev, m.All(), ev.Time.String()) {
+				fired = append(fired, f.Last.Sub(time.Unix(1e9, 0)).String())
+			}
+		}
+		return fired
+	}
+	want := []string{"1m30s", "2h31m40s"} // at 9010 the group, forgotten long ago, learns again
+	for _, told := range []bool{false, true} {
+		if d := cmp.Diff(want, run(told)); d != "" {
+			t.Errorf("told %v (-want +got)\n%s", told, d)
+		}
+	}
+}

@@ -132,6 +132,12 @@ func (want Logsource) fits(have Logsource) bool {
 		(want.Service == "" || strings.EqualFold(want.Service, have.Service))
 }
 
+// anyOf says that the log source names this product and nothing else: all of
+// its events, those of channels that no route knows included.
+func (want Logsource) anyOf(product string) bool {
+	return want.Category == "" && want.Service == "" && strings.EqualFold(want.Product, product)
+}
+
 // of returns the routes of a rule's log source.
 func (r *Routes) of(l Logsource) []route {
 	var out []route

@@ -135,6 +135,9 @@ func (w *window) distinct(c *Correlation, e entry) {
 func (w *window) unseen(c *Correlation, e entry) float64 {
 	if w.recent != nil {
 		w.expire(c)
+		if len(w.values) == 0 {
+			w.entries = nil // all forgotten: the group begins anew, whether it was cleared away meanwhile or not
+		}
 	}
 	known := len(w.values) > 0 && e.at.Sub(w.entries[0].at) >= c.learn
 	_, old := w.values[e.value]
