@@ -58,9 +58,11 @@ func Note(ctx context.Context, tx *db.Tx, now time.Time, by access.Person, f Fac
 	return f, err
 }
 
-// Facts returns the facts of an incident in the order in which they became known.
+// Facts returns the facts of an incident in the order in which they became known:
+// the ledger's, whatever the clock showed then.
 func Facts(ctx context.Context, q db.Querier, incident string) ([]Fact, error) {
-	return facts(ctx, q, `where incident = $1 order by known, id`, incident)
+	return facts(ctx, q, `where incident = $1 order by
+		(select min(seq) from ledger_entry where subject = fact.id), id`, incident)
 }
 
 func facts(ctx context.Context, q db.Querier, rest string, args ...any) ([]Fact, error) {

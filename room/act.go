@@ -77,6 +77,9 @@ func (r *Room) Do(ctx context.Context, a Act) (any, error) {
 		if as, err = access.Get(ctx, r.Store, a.As); err != nil {
 			return nil, fmt.Errorf("acting as %w", err)
 		}
+		if _, err := r.lookAtClock(ctx, "running"); err != nil {
+			return nil, err
+		}
 	}
 	out, err := h.do(ctx, r, as, a.Args)
 	if refused, ok := errors.AsType[*operation.Refused](err); ok {

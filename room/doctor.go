@@ -123,22 +123,6 @@ func (r *Room) lookFiles(_ context.Context, c *Checkup) error {
 	return nil
 }
 
-// lookClock compares the clock with the newest entry: time never runs backwards.
-func (r *Room) lookClock(ctx context.Context, c *Checkup) error {
-	h, ok, err := ledger.Newest(ctx, r.Store, r.Public())
-	if err != nil || !ok {
-		return err
-	}
-	last, err := ledger.Read(ctx, r.Store, h.Size-1, 1)
-	if err != nil || len(last) == 0 {
-		return err
-	}
-	back := last[0].At.Sub(c.At)
-	c.add("Uhr", grade(back > time.Minute, back > 0), "Uhr des Rechners prüfen; die Reihenfolge bleibt die des Buchs.",
-		"letzter Eintrag %s, jetzt %s", last[0].At.Format(time.RFC3339), c.At.Format(time.RFC3339))
-	return nil
-}
-
 func (r *Room) lookPeople(ctx context.Context, c *Checkup) error {
 	people, err := access.List(ctx, r.Store)
 	if err != nil {

@@ -24,6 +24,11 @@ func keepingActs() map[string]handler {
 		"keys.unlock": doing(unlockRoom),
 		"keys.lock":   doing(lockRoom),
 
+		"clock.status":   reading(clockStatus),
+		"clock.confirm":  doing(confirmClock),
+		"entry.correct":  doing(correctEntry),
+		"ledger.entries": reading(listEntries),
+
 		"code.issue":    doing(issueCodes),
 		"code.ask":      doing(askCode),
 		"code.approve":  doing(approveByCode),

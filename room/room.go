@@ -48,6 +48,8 @@ type Options struct {
 	CopyTo       string         // second place, which is copied to all the time and asked who may write; "" for none
 	Guard        db.Hook        // asked before every commit to every store; nil: nobody is asked
 	Alone        *Alone         // begin although the second place cannot be asked
+	// Uptime is the clock that nobody sets; nil: this machine's, or none with a Clock given.
+	Uptime Uptime
 }
 
 // Room is an open room. It belongs to one process: the data directory is locked.
@@ -85,6 +87,9 @@ type Room struct {
 	copier    *copier  // nil without a second place
 	mailboxes []string // addresses, set by Connect
 	pulse     pulse
+
+	clock        clockWatch
+	foreignClock bool // the clock is not this machine's
 }
 
 // Settings of a room lie in room.json and are written once, by Init.
@@ -133,7 +138,8 @@ func Open(ctx context.Context, opt Options) (_ *Room, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if opt.Clock == nil {
+	foreign := opt.Clock != nil
+	if !foreign {
 		opt.Clock = time.Now
 	}
 	if opt.Log == nil {
@@ -143,7 +149,7 @@ func Open(ctx context.Context, opt Options) (_ *Room, err error) {
 	if err := settings.fits(opt); err != nil {
 		return nil, err
 	}
-	r := &Room{opt: opt, pulse: pulse{opened: opt.Clock().UTC()}, Settings: settings}
+	r := &Room{opt: opt, pulse: pulse{opened: opt.Clock().UTC()}, Settings: settings, foreignClock: foreign}
 	if r.release, err = db.LockDir(opt.Data); err != nil {
 		return nil, err
 	}
@@ -171,6 +177,9 @@ func Open(ctx context.Context, opt Options) (_ *Room, err error) {
 		return nil, err
 	}
 	if err := r.openFence(ctx); err != nil {
+		return nil, err
+	}
+	if err := r.startClock(ctx); err != nil {
 		return nil, err
 	}
 	return r, r.start(ctx)
@@ -287,6 +296,7 @@ func (r *Room) Close() error {
 		errs = append(errs, r.Journals.Close())
 	}
 	if r.Store != nil {
+		r.keepClock()
 		errs = append(errs, r.Store.Close())
 	}
 	if r.release != nil {

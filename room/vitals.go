@@ -44,6 +44,7 @@ type Vitals struct {
 	MailFailing int            `json:"mailboxes_failing"`
 	BackupAge   time.Duration  `json:"backup_age"` // 0: none yet
 	CopyBehind  bool           `json:"copy_behind"`
+	ClockJumps  int            `json:"clock_jumps"` // nobody has dealt with
 }
 
 // pulse is what the room's loops leave behind for Vitals.
@@ -204,6 +205,11 @@ func (r *Room) workVitals(ctx context.Context, v *Vitals) error {
 			}
 		}
 	}
+	jumps, err := r.ClockJumps(ctx)
+	if err != nil {
+		return err
+	}
+	v.ClockJumps = len(jumps)
 	copied, err := copyStatus(ctx, r, none{})
 	v.CopyBehind = copied.Error != ""
 	return err

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -51,6 +52,9 @@ func topics() []topic {
 		{"list", "Öffentliche Liste"},
 		{"notice", "Mitteilungen"},
 		{"person", "Personen"},
+		{"entry", "Berichtigungen"},
+		{"clock", "Uhr"},
+		{"keys", "Schlüssel"},
 	}
 }
 
@@ -83,14 +87,16 @@ func (s *server) readDiary(ctx context.Context, v *diaryView, below int64) error
 	stop := max(1, below-diaryScan)
 	for below > stop && len(v.Items) < diaryPage {
 		after := max(stop-1, below-1-diaryPage)
-		records, err := ledger.Read(ctx, s.room.Store, after, int(below-1-after))
+		records, err := s.room.Entries(ctx, after, int(below-1-after))
 		if err != nil {
 			return err
 		}
 		for _, rec := range slices.Backward(records) {
 			below = rec.Seq
-			if v.fits(rec) {
-				v.Items = append(v.Items, s.item(rec))
+			if v.fits(rec.Record) {
+				it := s.item(rec.Record)
+				it.Corrections, it.Back = rec.Corrections, rec.Back
+				v.Items = append(v.Items, it)
 			}
 			if len(v.Items) == diaryPage {
 				break
@@ -113,30 +119,69 @@ func (v *diaryView) fits(r ledger.Record) bool {
 }
 
 type entryView struct {
-	Item item
-	Body string
-	Rows int
+	Item  item
+	Body  string
+	Rows  int
+	Of    *ledger.Correction // this entry is itself a correction
+	Actor actor
 }
 
-// diaryEntry shows one entry in full: the evidence behind a line.
+// diaryEntry shows one entry in full, the evidence behind a line, and everything
+// that corrects it.
 func (s *server) diaryEntry(w http.ResponseWriter, r *http.Request) error {
 	seq, err := strconv.ParseInt(r.PathValue("seq"), 10, 64)
 	if err != nil || seq < 1 {
 		return &failure{status: http.StatusNotFound, text: "Diesen Eintrag gibt es nicht."}
 	}
-	records, err := ledger.Read(r.Context(), s.room.Store, seq-1, 1)
+	records, err := s.room.Entries(r.Context(), seq-1, 1)
 	if err != nil {
 		return err
 	}
 	if len(records) == 0 {
 		return &failure{status: http.StatusNotFound, text: "Diesen Eintrag gibt es nicht."}
 	}
+	rec := records[0]
 	var body bytes.Buffer
 	enc := json.NewEncoder(&body)
 	enc.SetIndent("", "  ")
 	enc.SetEscapeHTML(false)
-	if err := enc.Encode(records[0]); err != nil {
+	if err := enc.Encode(rec.Record); err != nil {
 		return err
 	}
-	return s.render(w, r, http.StatusOK, "eintrag", entryView{Item: s.item(records[0]), Body: body.String(), Rows: len(records[0].Rows)})
+	v := entryView{Item: s.item(rec.Record), Body: body.String(), Rows: len(rec.Rows)}
+	v.Item.Corrections, v.Item.Back = rec.Corrections, rec.Back
+	if c, ok := ledger.AsCorrection(rec.Record); ok {
+		v.Of = &c
+	}
+	if v.Actor, err = s.actors(r); err != nil {
+		return err
+	}
+	return s.render(w, r, http.StatusOK, "eintrag", v)
+}
+
+// correctEntry puts beside an entry what is right.
+func (s *server) correctEntry(w http.ResponseWriter, r *http.Request) error {
+	if err := parse(r); err != nil {
+		return err
+	}
+	person, err := as(w, r)
+	if err != nil {
+		return err
+	}
+	seq, err := strconv.ParseInt(r.PathValue("seq"), 10, 64)
+	if err != nil {
+		return &failure{status: http.StatusNotFound, text: "Diesen Eintrag gibt es nicht."}
+	}
+	right, err := needed(r, "richtig", "Bitte schreiben, was stattdessen richtig ist.")
+	if err != nil {
+		return err
+	}
+	reason, err := needed(r, "grund", "Bitte den Grund nennen: Eine Berichtigung ohne Grund versteht später niemand.")
+	if err != nil {
+		return err
+	}
+	if _, err := s.act(r.Context(), person, "entry.correct", map[string]any{"entry": seq, "right": right, "reason": reason}); err != nil {
+		return err
+	}
+	return seeOther(w, r, fmt.Sprintf("/tagebuch/%d", seq))
 }

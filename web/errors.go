@@ -6,6 +6,7 @@ import (
 
 	"leitstand/access"
 	"leitstand/base/db"
+	"leitstand/base/ledger"
 	"leitstand/containment"
 	"leitstand/incident"
 	"leitstand/notice"
@@ -52,6 +53,7 @@ func known() []struct {
 		{recovery.ErrNothing, failure{http.StatusConflict, "Es ist nichts wiederherzustellen: Alles läuft."}},
 		{recovery.ErrNoTask, failure{http.StatusNotFound, "Diese Position gibt es im Plan nicht."}},
 		{recovery.ErrNoTeam, failure{http.StatusNotFound, "Dieses Team gibt es im Plan nicht."}},
+		{ledger.ErrNoEntry, failure{http.StatusNotFound, "Diesen Eintrag gibt es nicht."}},
 		{db.ErrDiskFull, failure{http.StatusInsufficientStorage, "Die Festplatte ist voll. Es wurde nichts gespeichert; bitte Platz schaffen, dann geht es weiter."}},
 		{db.ErrReadOnly, failure{http.StatusInsufficientStorage, "Der Datenträger ist nur lesbar. Es wurde nichts gespeichert."}},
 	}

@@ -10,6 +10,7 @@ import (
 
 	"leitstand/base/ledger"
 	"leitstand/catalogue"
+	"leitstand/room"
 )
 
 // item is one entry of the ledger in words.
@@ -23,6 +24,9 @@ type item struct {
 	Reason  string
 	Quiet   bool
 	Touched []catalogue.PlacementID // whose rows it wrote
+
+	Corrections []ledger.Correction // what corrects it
+	Back        bool                // the clock showed an earlier time than for the entry before
 }
 
 // keep is how many of the newest entries the newsroom remembers.
@@ -57,12 +61,24 @@ func (s *server) follow(ctx context.Context) (int64, []item, error) {
 		for _, r := range records {
 			n.items = append(n.items, s.item(r))
 			n.last = r.Seq
+			if c, ok := ledger.AsCorrection(r); ok {
+				n.correct(c)
+			}
 		}
 		if len(n.items) > keep {
 			n.items = append([]item(nil), n.items[len(n.items)-keep:]...)
 		}
 		if len(records) < keep {
 			return n.last, append([]item(nil), n.items...), nil
+		}
+	}
+}
+
+// correct marks the entry that a correction is about, as far back as is remembered.
+func (n *newsroom) correct(c ledger.Correction) {
+	for i := range n.items {
+		if n.items[i].Seq == c.Of {
+			n.items[i].Corrections = append(n.items[i].Corrections[:len(n.items[i].Corrections):len(n.items[i].Corrections)], c)
 		}
 	}
 }
@@ -98,6 +114,9 @@ type rowFields struct {
 
 // detail says what an entry is about, as far as the entry itself knows.
 func (s *server) detail(r ledger.Record) string {
+	if c, ok := ledger.AsCorrection(r); ok {
+		return fmt.Sprintf("Nr. %d, richtig ist: %s", c.Of, c.Right)
+	}
 	var f rowFields
 	counts := map[string]int{}
 	for _, row := range r.Rows {
@@ -107,6 +126,10 @@ func (s *server) detail(r ledger.Record) string {
 		}
 	}
 	switch {
+	case r.Kind == "clock.jumped":
+		var j room.ClockJump
+		_ = json.Unmarshal(r.Data, &j) // the room wrote it
+		return s.jumpWords(j)
 	case r.Kind == "fact.noted" && f.Corrects != "":
 		return "Korrektur eines früheren Fakts"
 	case r.Kind == "list.published":

@@ -100,6 +100,7 @@ func (s *server) insideRoutes(mux *http.ServeMux) {
 		"POST /mitteilungen/text":       s.releaseNotice,
 		"GET /tagebuch":                 s.diary,
 		"GET /tagebuch/{seq}":           s.diaryEntry,
+		"POST /tagebuch/{seq}":          s.correctEntry,
 
 		"GET /notbetrieb/eau/{kasse}":                   s.sickNotes,
 		"POST /notbetrieb/eau/{kasse}/sendung/{nummer}": s.decideHeld,
@@ -197,6 +198,7 @@ type frame struct {
 	Lang     string
 	Theme    string // light or dark
 	Paused   bool   // no live update
+	Clock    string // how this machine's clock jumped, while nobody has dealt with it
 	Page     any
 }
 
@@ -213,6 +215,9 @@ func (s *server) show(w http.ResponseWriter, r *http.Request, status int, page s
 	f := frame{
 		Room: s.room.Settings.Name, Exercise: s.room.Settings.Exercise, Inside: inside, Path: r.URL.RequestURI(),
 		Lang: "de", Theme: theme(r), Paused: paused(r), Page: data,
+	}
+	if _, own := data.(situation); inside && !own { // the wall shows it in its part that is renewed
+		f.Clock = s.clockWords(r.Context())
 	}
 	if l, ok := data.(interface{ lang() string }); ok {
 		f.Lang = l.lang()

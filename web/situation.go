@@ -72,6 +72,7 @@ type situation struct {
 	Sentence  string // the situation for those who listen
 	Stand     string // tells this picture from others
 	Paused    bool
+	Clock     string // how this machine's clock jumped
 	Query     string
 }
 
@@ -112,6 +113,7 @@ func (s *server) gather(r *http.Request) (situation, error) {
 	if v.Unlisted, err = s.unlisted(r.Context()); err != nil {
 		return v, err
 	}
+	v.Clock = s.clockWords(r.Context())
 	v.Sentence = v.sentence()
 	v.Stand = v.stand()
 	return v, nil

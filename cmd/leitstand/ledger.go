@@ -15,6 +15,8 @@ type ledgerCmd struct {
 	Verify    ledgerVerifyCmd    `cmd:"" help:"Find any altered, missing, reordered or cut-off entry in the ledgers of the room and of all journals. Exit 1 when something is wrong."`
 	Witnessed ledgerWitnessedCmd `cmd:"" help:"Record that somebody outside keeps a signed head."`
 	Head      ledgerHeadCmd      `cmd:"" help:"Print the newest signed head as text and QR code, for witnesses and paper."`
+	List      ledgerListCmd      `cmd:"" help:"The newest entries in the ledger's order, with their corrections beside them."`
+	Correct   ledgerCorrectCmd   `cmd:"" help:"Put beside a wrong entry what is right. The entry stays visible; no state changes."`
 	Export    ledgerExportCmd    `cmd:"" help:"Write the room's ledger so that a third party can check it without this program."`
 }
 

@@ -61,6 +61,7 @@ type cli struct {
 	Copy     copyCmd     `cmd:"" help:"The continuous copy to a second place." group:"Keeping"`
 	Takeover takeoverCmd `cmd:"" help:"Go on with a room on another machine." group:"Keeping"`
 	Keys     keysCmd     `cmd:"" help:"Who can open what." group:"Keeping"`
+	Clock    clockCmd    `cmd:"" help:"Whether this machine's clock jumped." group:"Keeping"`
 
 	Catalogue catalogueCmd `cmd:"" help:"Check, show and preview catalogues of Kassen, services and what they rest on."`
 	Plan      planCmd      `cmd:"" help:"Plan work that competes for people and places."`

@@ -152,6 +152,7 @@ func newRoomCollector(ctx context.Context, v *vitals) *roomCollector {
 		}
 		return v.BackupAge.Seconds()
 	})
+	gauge("clock_jumps", "Times that the clock jumped and nobody has dealt with.", func(v room.Vitals) float64 { return float64(v.ClockJumps) })
 	gauge("copy_behind", "1 when the last cycle of the continuous copy failed.", func(v room.Vitals) float64 { return one(v.CopyBehind) })
 	return c
 }
