@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -78,7 +79,7 @@ func (s *server) follow(ctx context.Context) (int64, []item, error) {
 func (n *newsroom) correct(c ledger.Correction) {
 	for i := range n.items {
 		if n.items[i].Seq == c.Of {
-			n.items[i].Corrections = append(n.items[i].Corrections[:len(n.items[i].Corrections):len(n.items[i].Corrections)], c)
+			n.items[i].Corrections = append(slices.Clip(n.items[i].Corrections), c) // never in place: screens hold copies
 		}
 	}
 }
