@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"leitstand/catalogue"
+	"leitstand/emergency"
 	"leitstand/gateway"
 	"leitstand/operation"
 	"leitstand/room"
@@ -27,8 +28,10 @@ type Visits struct {
 	Regular   int64 `json:"regular"`    // served by the regular system
 	Buffered  int64 `json:"buffered"`   // acknowledged with a receipt
 	Notice    int64 `json:"notice"`     // told in plain words that the service is off
-	Emergency int64 `json:"emergency"`  // at a door in emergency operation, served or told
+	Emergency int64 `json:"emergency"`  // at a door in emergency operation, taken in by its journal or told
 	Delivered int64 `json:"delivered"`  // receipts whose request the regular side has booked
+	Taken     int64 `json:"taken"`      // of Emergency, entries that are items of a journal
+	Items     int64 `json:"items"`      // items that the journals have of them
 	Lost      int64 `json:"lost"`       // entries that were acknowledged and never booked
 	Doubled   int64 `json:"doubled"`    // entries that were booked more than once
 	WrongSide int64 `json:"wrong_side"` // answered by another side than the door says
@@ -42,6 +45,8 @@ func (v *Visits) check() error {
 		return fmt.Errorf("the visits do not add up: %+v", *v)
 	case v.Buffered != v.Delivered:
 		return fmt.Errorf("%d receipts were given and %d delivered", v.Buffered, v.Delivered)
+	case v.Taken != v.Items:
+		return fmt.Errorf("the doors in emergency operation took in %d entries, and the journals hold %d", v.Taken, v.Items)
 	}
 	return nil
 }
@@ -96,7 +101,7 @@ func startGate(ctx context.Context, p *player, w *surroundings) (*gate, error) {
 		})
 	}
 	var err error
-	if g.doors, err = p.room.OpenDoors(ctx, conf, nil); err != nil {
+	if g.doors, err = p.room.OpenDoors(ctx, conf); err != nil {
 		return nil, err
 	}
 	var l net.Listener
@@ -211,9 +216,9 @@ func (g *gate) ask(ctx context.Context, place catalogue.Placement, door *operati
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.visits.Requests++
-	emergency := door.Mode == operation.ModeEmergency
+	substitute := door.Mode == operation.ModeEmergency
 	forward := door.Mode == operation.ModeRegular || door.Mode == operation.ModeReadOnly && !writes
-	keeps := writes && (door.Mode == operation.ModeBuffer || emergency)
+	keeps := writes && door.Mode == operation.ModeBuffer
 	switch {
 	case err == nil && forward && regular && status == http.StatusOK:
 		g.visits.Regular++
@@ -223,7 +228,10 @@ func (g *gate) ask(ctx context.Context, place catalogue.Placement, door *operati
 	case err == nil && keeps && !regular && status == http.StatusAccepted:
 		g.visits.Buffered++
 		g.entered[[2]string{string(place.ID), entry}] = true
-	case err == nil && emergency && !regular && status == http.StatusServiceUnavailable:
+	case err == nil && substitute && writes && !regular && status == http.StatusAccepted:
+		g.visits.Emergency++
+		g.visits.Taken++
+	case err == nil && substitute && !writes && !regular && status == http.StatusServiceUnavailable:
 		g.visits.Emergency++
 	case err == nil && !forward && !keeps && !regular && status == http.StatusServiceUnavailable:
 		g.visits.Notice++
@@ -234,7 +242,7 @@ func (g *gate) ask(ctx context.Context, place catalogue.Placement, door *operati
 
 // result delivers what still waits and compares the visitors' book with that of
 // the regular systems.
-func (g *gate) result(ctx context.Context, w *surroundings, now time.Time) (Visits, error) {
+func (g *gate) result(ctx context.Context, p *player, w *surroundings, now time.Time) (Visits, error) {
 	if g == nil {
 		return Visits{}, nil
 	}
@@ -269,5 +277,24 @@ func (g *gate) result(ctx context.Context, w *surroundings, now time.Time) (Visi
 		delete(booked, entry)
 	}
 	g.visits.WrongSide += int64(len(booked)) // nobody was told of these
-	return g.visits, nil
+	g.visits.Items, err = itemsAtDoors(ctx, p.room)
+	return g.visits, err
+}
+
+// itemsAtDoors counts what the journals took in at doors: it is handed over with
+// everything else, which the books of the handover see to.
+func itemsAtDoors(ctx context.Context, r *room.Room) (n int64, err error) {
+	for _, k := range r.Catalogue.Kassen {
+		j, err := r.Journals.Open(ctx, k.ID)
+		if err != nil {
+			return n, err
+		}
+		f := emergency.Filter{Kind: emergency.KindRequest, Limit: 10_000}
+		items, err := j.Items(ctx, f)
+		if err != nil {
+			return n, err
+		}
+		n += int64(len(items))
+	}
+	return n, nil
 }

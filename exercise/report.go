@@ -181,7 +181,7 @@ func (p *player) result(ctx context.Context) (*Result, error) {
 		return nil, err
 	}
 	var err error
-	if r.Gateway, err = p.world.gate.result(ctx, p.world, p.now()); err != nil {
+	if r.Gateway, err = p.world.gate.result(ctx, p, p.world, p.now()); err != nil {
 		return nil, err
 	}
 	lists, err := notice.Lists(ctx, p.room.Store)

@@ -9,6 +9,8 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+
+	"leitstand/emergency"
 )
 
 // words is what a person is told, in German and English.
@@ -46,19 +48,34 @@ func (g *Gateway) keep(w http.ResponseWriter, r *http.Request, d *Door) {
 		g.notice(w, r, d)
 		return
 	}
+	body, ok := g.whole(w, r)
+	if !ok {
+		return
+	}
+	receipt, err := g.Keeper.Keep(r.Context(), *d, r, body)
+	g.kept(w, r, d, receipt, err)
+}
+
+// whole reads the body of a request that will be stored; ok is false when the
+// client has been told that it is too long.
+func (g *Gateway) whole(w http.ResponseWriter, r *http.Request) (body []byte, ok bool) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
-	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+	if _, long := errors.AsType[*http.MaxBytesError](err); long {
 		g.say(w, r, http.StatusRequestEntityTooLarge, words{
 			title: "Die Sendung ist zu groß", text: "Es sind höchstens 25 MiB möglich. Bitte teilen Sie die Sendung.",
 			english: "The request is too large (limit 25 MiB).",
 		})
-		return
+		return nil, false
 	}
 	if err != nil {
 		panic(http.ErrAbortHandler) // the client broke off: nothing is acknowledged, and silence would be a 200
 	}
-	receipt, err := g.Keeper.Keep(r.Context(), *d, r, body)
-	if errors.Is(err, ErrKeyReused) {
+	return body, true
+}
+
+// kept answers what came of storing a request.
+func (g *Gateway) kept(w http.ResponseWriter, r *http.Request, d *Door, receipt string, err error) {
+	if errors.Is(err, ErrKeyReused) || errors.Is(err, emergency.ErrKeyReused) {
 		g.say(w, r, http.StatusUnprocessableEntity, words{
 			title: "Dieser Schlüssel ist vergeben", text: "Unter demselben Idempotency-Key haben wir schon eine andere Sendung angenommen.",
 			english: "The idempotency key was used for another request.",

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"leitstand/catalogue"
+	"leitstand/emergency"
 	"leitstand/operation"
 )
 
@@ -24,9 +26,14 @@ type Keeper interface {
 // Gateway serves requests. Set its fields before the first one.
 type Gateway struct {
 	Keeper    Keeper                               // nil: buffering answers 503
-	Emergency map[catalogue.ServiceID]http.Handler // emergency services; a missing one buffers
-	Log       *slog.Logger                         // never sees bodies or addresses
-	Banner    string                               // on every page of ours, "ÜBUNG" in an exercise
+	Emergency map[catalogue.ServiceID]http.Handler // emergency services
+	// Desk takes in what is written at a door in emergency operation whose service has
+	// no handler of its own: it is the emergency path, and refuses with
+	// emergency.ErrEpoch or ErrNotOpen what comes under a right to write that is not
+	// the present one. nil: such a door buffers.
+	Desk   Keeper
+	Log    *slog.Logger // never sees bodies or addresses
+	Banner string       // on every page of ours, "ÜBUNG" in an exercise
 
 	live  atomic.Pointer[liveTable]
 	lease atomic.Pointer[time.Time] // nil: none is needed
@@ -207,7 +214,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			g.emergency(w, r, d, h)
 			return
 		}
-		g.keep(w, r, d)
+		g.atDesk(w, r, d)
 	case operation.ModeBuffer:
 		g.keep(w, r, d)
 	case operation.ModeNotice, operation.ModeRefuse:
@@ -222,6 +229,17 @@ func (g *Gateway) emergency(w http.ResponseWriter, r *http.Request, d *Door, h h
 	r.Header.Set(EpochHeader, strconv.FormatInt(d.Row.Epoch, 10))
 	r.Header.Set(PlacementHeader, string(d.Placement))
 	h.ServeHTTP(w, r)
+}
+
+// RightOf is the right to write of the door through which a gateway handed a
+// request to an emergency service.
+func RightOf(r *http.Request) (emergency.Right, error) {
+	epoch, err := strconv.ParseInt(r.Header.Get(EpochHeader), 10, 64)
+	p := catalogue.PlacementID(r.Header.Get(PlacementHeader))
+	if _, _, _, ok := p.Split(); err != nil || !ok {
+		return emergency.Right{}, errors.New("the request came through no door")
+	}
+	return emergency.Right{Placement: p, Epoch: epoch}, nil
 }
 
 // The headers that gateways set on requests, and take away from clients.

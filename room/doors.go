@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -95,9 +94,11 @@ func (r *Room) LoadDoorsConfig() (c DoorsConfig, err error) {
 }
 
 // OpenDoors registers the gateway with operation, opens its spool and makes it
-// obey the present doors. Until it is retired, a side counts as closed by its
+// obey the present doors. Behind doors in emergency operation stands the room's own
+// emergency path: its services that answer over HTTP, else the Kasse's journal.
+// Until the gateway is retired, a side counts as closed by its
 // doors only with its word.
-func (r *Room) OpenDoors(ctx context.Context, c DoorsConfig, emergencies map[catalogue.ServiceID]http.Handler) (*Doors, error) {
+func (r *Room) OpenDoors(ctx context.Context, c DoorsConfig) (*Doors, error) {
 	if c.Node == "" {
 		c.Node = "gateway"
 	}
@@ -108,13 +109,13 @@ func (r *Room) OpenDoors(ctx context.Context, c DoorsConfig, emergencies map[cat
 	for _, p := range c.Elsewhere {
 		d.elsewhere[p] = true
 	}
-	services := map[catalogue.ServiceID]bool{}
+	served := map[catalogue.ServiceID]bool{}
 	for _, route := range c.Routes {
 		kasse, service, _, ok := route.Placement.Split()
 		if !ok {
 			return nil, fmt.Errorf("route %s%s: %q is no placement", route.Host, route.Prefix, route.Placement)
 		}
-		services[service] = true
+		served[service] = true
 		if d.keys[kasse] != nil {
 			continue
 		}
@@ -124,11 +125,14 @@ func (r *Room) OpenDoors(ctx context.Context, c DoorsConfig, emergencies map[cat
 		}
 		d.keys[kasse] = j.Public().Marshal()
 	}
-	d.Gateway = &gateway.Gateway{Log: r.opt.Log, Emergency: emergencies}
+	services, err := r.emergencyServices()
+	if err != nil {
+		return nil, err
+	}
+	d.Gateway = &gateway.Gateway{Log: r.opt.Log, Emergency: services, Desk: desk{r}}
 	if r.Settings.Exercise {
 		d.Gateway.Banner = "ÜBUNG"
 	}
-	var err error
 	if d.Spool, err = gateway.OpenSpool(filepath.Join(r.opt.Data, spoolDir), c.Node, d.key, r.opt.Log); err != nil {
 		return nil, err
 	}
@@ -140,7 +144,7 @@ func (r *Room) OpenDoors(ctx context.Context, c DoorsConfig, emergencies map[cat
 	if err := d.TakeLocal(ctx); err != nil {
 		r.opt.Log.Error("doors stay as people moved them at this gateway", slog.Any("error", err))
 	}
-	register := &operation.RegisterGateway{Node: c.Node, Services: slices.Sorted(maps.Keys(services))}
+	register := &operation.RegisterGateway{Node: c.Node, Services: slices.Sorted(maps.Keys(served))}
 	register.Reason = "Zugang in Betrieb genommen"
 	register.Sign(r.Now(), access.Person{ID: ledger.System})
 	if err = d.registerNodes(ctx); err == nil {

@@ -78,7 +78,7 @@ func TestACutClosesTheDoorAtOnceProvesItAndTheBufferIsDeliveredWhenTheDoorOpensA
 		got = append(got, string(b))
 	}))
 	defer up.Close()
-	d, err := r.OpenDoors(t.Context(), doorsConfig(p, up.URL), nil)
+	d, err := r.OpenDoors(t.Context(), doorsConfig(p, up.URL))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -138,7 +138,7 @@ func TestACutClosesTheDoorAtOnceProvesItAndTheBufferIsDeliveredWhenTheDoorOpensA
 
 func TestARoomWithoutTheWordOfAnotherGatewayDoesNotTakeADoorForClosed(t *testing.T) {
 	r, p := practice(t)
-	d, err := r.OpenDoors(t.Context(), doorsConfig(p, "http://127.0.0.1:1"), nil)
+	d, err := r.OpenDoors(t.Context(), doorsConfig(p, "http://127.0.0.1:1"))
 	if err != nil {
 		t.Fatal(err)
 	}

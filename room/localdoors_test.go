@@ -40,7 +40,7 @@ func TestDoorsMovedWithoutTheRoomEnterItsLedgerFirstAndStayClosed(t *testing.T) 
 	r, p := practice(t)
 	dir := dataOf(t, r)
 	moveOffline(t, dir, p.ID, catalogue.Notice, "lead", "operator")
-	d, err := r.OpenDoors(t.Context(), doorsConfig(p, "http://127.0.0.1:1"), nil)
+	d, err := r.OpenDoors(t.Context(), doorsConfig(p, "http://127.0.0.1:1"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,7 +86,7 @@ func TestDoorsMovedWithoutTheRoomEnterItsLedgerFirstAndStayClosed(t *testing.T) 
 func TestADoorMovedByOnePersonWaitsForTheSecondAndNobodyUnknownIsTakenOver(t *testing.T) {
 	r, p := practice(t)
 	dir := dataOf(t, r)
-	d, err := r.OpenDoors(t.Context(), doorsConfig(p, "http://127.0.0.1:1"), nil)
+	d, err := r.OpenDoors(t.Context(), doorsConfig(p, "http://127.0.0.1:1"))
 	if err != nil {
 		t.Fatal(err)
 	}

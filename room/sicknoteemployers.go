@@ -25,7 +25,7 @@ const employersFile = "employers.json"
 // EmployersConfig is employers.json. Files are named from the data directory.
 // Without certificate it listens on loopback only, such as behind a proxy.
 type EmployersConfig struct {
-	Listen      string          `json:"listen"`                // host:port
+	Listen      string          `json:"listen,omitempty"`      // host:port; without it employers come through doors of the gateway only
 	Certificate string          `json:"certificate,omitempty"` // PEM of the server, chain included
 	Key         string          `json:"key,omitempty"`         // PEM
 	ClientCA    string          `json:"client_ca,omitempty"`   // PEM of the CA that issues employers' certificates
@@ -58,34 +58,42 @@ func (r *Room) ServeEmployers(ctx context.Context, ready func(addr string)) erro
 	return nil
 }
 
-// employerServer reads the configuration; no file means no server.
-func (r *Room) employerServer() (*http.Server, string, error) {
+// readEmployers reads the configuration; no file is nobody.
+func (r *Room) readEmployers() (c EmployersConfig, known *sicknote.Employers, err error) {
 	name := filepath.Join(r.opt.Data, employersFile)
 	b, err := os.ReadFile(name)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, "", nil
+		return c, nil, nil
 	}
 	if err != nil {
-		return nil, "", fmt.Errorf("reading employers: %w", err)
+		return c, nil, fmt.Errorf("reading employers: %w", err)
 	}
-	var c EmployersConfig
 	dec := json.NewDecoder(bytes.NewReader(b))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&c); err != nil {
-		return nil, "", fmt.Errorf("reading %s: %w", name, err)
+		return c, nil, fmt.Errorf("reading %s: %w", name, err)
 	}
 	if r.Intake == nil {
-		return nil, "", fmt.Errorf("reading %s: %w", name, errNoIntake)
+		return c, nil, fmt.Errorf("reading %s: %w", name, errNoIntake)
 	}
 	var ca []byte
 	if c.ClientCA != "" {
 		if ca, err = os.ReadFile(r.beside(c.ClientCA)); err != nil {
-			return nil, "", fmt.Errorf("reading the CA of employers: %w", err)
+			return c, nil, fmt.Errorf("reading the CA of employers: %w", err)
 		}
 	}
-	known, err := sicknote.ParseEmployers(c.Employers, ca)
-	if err != nil {
-		return nil, "", fmt.Errorf("%s: %w", name, err)
+	if known, err = sicknote.ParseEmployers(c.Employers, ca); err != nil {
+		return c, nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return c, known, nil
+}
+
+// employerServer is the server of the configuration; nil where it names none:
+// employers then come through doors only.
+func (r *Room) employerServer() (*http.Server, string, error) {
+	c, known, err := r.readEmployers()
+	if err != nil || known == nil || c.Listen == "" {
+		return nil, "", err
 	}
 	srv := &http.Server{
 		Handler: r.Intake.EmployerHandler(known, r.Now), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second,
@@ -94,12 +102,12 @@ func (r *Room) employerServer() (*http.Server, string, error) {
 	if c.Certificate != "" {
 		own, err := tls.LoadX509KeyPair(r.beside(c.Certificate), r.beside(c.Key))
 		if err != nil {
-			return nil, "", fmt.Errorf("%s: reading certificate and key: %w", name, err)
+			return nil, "", fmt.Errorf("%s: reading certificate and key: %w", employersFile, err)
 		}
 		srv.TLSConfig = known.TLS(own)
 	}
 	if err := mayListen(c.Listen, r.Settings.Exercise || srv.TLSConfig == nil); err != nil {
-		return nil, "", fmt.Errorf("%s: %w", name, err)
+		return nil, "", fmt.Errorf("%s: %w", employersFile, err)
 	}
 	return srv, c.Listen, nil
 }

@@ -215,7 +215,7 @@ func (w *twoNodes) node(i int, conf room.DoorsConfig, opt room.Options, at url.U
 	t := w.t
 	var err error
 	if doors == nil {
-		if doors, err = w.room.OpenDoors(t.Context(), conf, nil); err != nil {
+		if doors, err = w.room.OpenDoors(t.Context(), conf); err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = doors.Close() }) // its spool is empty

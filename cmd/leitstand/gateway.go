@@ -94,7 +94,7 @@ func (f gatewayFlags) beside(a *app, r *room.Room, addr string, rest func(ctx co
 	if err != nil {
 		return err
 	}
-	d, err := r.OpenDoors(a.ctx, conf, nil)
+	d, err := r.OpenDoors(a.ctx, conf)
 	if err != nil {
 		return err
 	}

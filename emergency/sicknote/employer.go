@@ -24,6 +24,9 @@ type Request struct {
 	Kasse    catalogue.KasseID `json:"kasse"`
 	Insured  string            `json:"versichertennummer"`
 	From     string            `json:"abwesenheit_ab"` // YYYY-MM-DD
+
+	// Right is that of the door at which the request came; nil where there was none.
+	Right *emergency.Right `json:"-"`
 }
 
 // Code is the Kennzeichen of an answer, as of 1.1.2025.
@@ -96,7 +99,9 @@ func (r *Request) check() error {
 }
 
 // Answer answers a request from the index of sick notes and puts request and code
-// on record. The same request again gets the answer of today.
+// on record. The same request again gets the answer of today. A request from a door
+// is answered only while the emergency path has the right to write
+// (emergency.ErrNotOpen, emergency.ErrEpoch).
 func (in *Intake) Answer(ctx context.Context, r Request, now time.Time) (Answer, error) {
 	if err := r.check(); err != nil {
 		return Answer{}, err
@@ -112,12 +117,24 @@ func (in *Intake) Answer(ctx context.Context, r Request, now time.Time) (Answer,
 	}
 	a, used := answer(row, leaves, now)
 	err = j.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
+		if err := fence(ctx, j, tx, r.Right); err != nil {
+			return err
+		}
 		return row.put(ctx, tx, "employer.answered", a, used, now)
 	})
 	if err != nil {
 		return Answer{}, fmt.Errorf("recording the answer to request %q: %w", r.ID, err)
 	}
 	return a, nil
+}
+
+// fence refuses a write that came through a door which does not stand for the
+// present right to write any more.
+func fence(ctx context.Context, j *emergency.Journal, tx *db.Tx, r *emergency.Right) error {
+	if r == nil {
+		return nil
+	}
+	return j.Fence(ctx, tx, *r)
 }
 
 func leavesOf(ctx context.Context, q db.Querier, person string) ([]*leaveRow, error) {

@@ -185,6 +185,9 @@ func (in *Intake) Fetched(ctx context.Context, k catalogue.KasseID, employer str
 		return err
 	}
 	return j.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
+		if err := fence(ctx, j, tx, act.Right); err != nil {
+			return err
+		}
 		var rows []ledger.Row
 		for _, id := range ids {
 			found, err := db.Collect(ctx, tx, scanReport, reportQuery+`where id = $1 and fetched = 0 and ($2 = '' or employer = $2)`, id, employer)

@@ -22,6 +22,7 @@ type Act struct {
 	At     time.Time
 	Actor  string
 	Reason string
+	Right  *emergency.Right // of the door that an employer came through; nil for everybody else
 }
 
 // ErrNotHeld says that a mail is not held (any more).
