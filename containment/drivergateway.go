@@ -3,6 +3,7 @@ package containment
 import (
 	"context"
 	"fmt"
+	"time"
 )
 
 // GatewayConfig is a driver for services that are reached through our gateways
@@ -11,11 +12,14 @@ import (
 type GatewayConfig struct{}
 
 type gatewayDriver struct {
-	name string
-	w    Wiring
+	name   string
+	w      Wiring
+	settle time.Duration
 }
 
-func newGatewayDriver(name string, w Wiring) *gatewayDriver { return &gatewayDriver{name, w} }
+func newGatewayDriver(name string, w Wiring, settle time.Duration) *gatewayDriver {
+	return &gatewayDriver{name, w, settle}
+}
 
 // Name is the driver's name.
 func (d *gatewayDriver) Name() string { return d.name }
@@ -34,11 +38,21 @@ func (d *gatewayDriver) Execute(context.Context, Target) error { return nil }
 // Undo does nothing: the doors open with the rules of operation only.
 func (d *gatewayDriver) Undo(context.Context, Target) error { return nil }
 
-// Probe asks whether all gateways have closed the doors.
-func (d *gatewayDriver) Probe(_ context.Context, t Target) (Seen, error) {
+// Probe asks whether all gateways have closed the doors, until they have or the
+// time to settle is over.
+func (d *gatewayDriver) Probe(ctx context.Context, t Target) (Seen, error) {
 	if d.w.Doors == nil {
 		return Seen{Detail: "no gateways are known here"}, nil
 	}
-	held, detail := d.w.Doors(t.Placements)
-	return Seen{Held: held, Detail: detail}, nil
+	for end := time.Now().Add(d.settle); ; {
+		held, detail := d.w.Doors(t.Placements)
+		if held || !time.Now().Before(end) {
+			return Seen{Held: held, Detail: detail}, nil
+		}
+		select {
+		case <-ctx.Done():
+			return Seen{Detail: detail}, nil
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
 }

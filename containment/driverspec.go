@@ -42,7 +42,7 @@ func (s DriverSpec) build(c *DriverConfig, w Wiring) (Driver, error) {
 	case s.Manual != nil:
 		return newManualDriver(s.Name, *s.Manual, c.path, w), nil
 	case s.Gateway != nil:
-		return newGatewayDriver(s.Name, w), nil
+		return newGatewayDriver(s.Name, w, c.Probing.Settle), nil
 	}
 	return nil, errors.New("no kind")
 }

@@ -19,7 +19,7 @@ import (
 func (r *Room) Due(ctx context.Context, now time.Time) (next time.Time, err error) {
 	errs := []error{r.obeyFence(filepath.Join(r.opt.Data, fenceFile))}
 	_, err = r.lookAtClock(ctx, "running")
-	errs = append(errs, err, r.tick(ctx, now))
+	errs = append(errs, err, r.tick(ctx, now), r.tellEscalated(ctx, now))
 	r.keepClock()
 	if err := r.Operation.Settle(ctx, now); err != nil {
 		errs = append(errs, err)

@@ -77,6 +77,7 @@ func (s *server) functions() template.FuncMap {
 		"wann":       func(t time.Time) moment { return s.moment(t, s.room.Now()) },
 		"zahl":       number[int],
 		"zahl64":     number[int64],
+		"komma":      decimal,
 		"person":     s.personName,
 		"kassenname": func(id any) string { return s.kasseName(catalogue.KasseID(fmt.Sprint(id))) },
 		"ort":        s.siteName,
@@ -165,6 +166,11 @@ func number[T ~int | ~int64](n T) string {
 		digits = digits[:i] + "." + digits[i:]
 	}
 	return sign + digits
+}
+
+// decimal writes a number with so many digits behind the comma.
+func decimal(digits int, v float64) string {
+	return strings.ReplaceAll(strconv.FormatFloat(v, 'f', digits, 64), ".", ",")
 }
 
 func (s *server) kasseName(id catalogue.KasseID) string {
