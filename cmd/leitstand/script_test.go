@@ -4,7 +4,9 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -162,15 +164,18 @@ func lookIn(path, name string) string {
 	return name
 }
 
-// waitfor FILE waits until a file or socket is there.
+// waitfor FILE [TEXT] waits until a file is there, and holds a text: one that is
+// still being written is there before what is in it.
 func waitFor(ts *testscript.TestScript, _ bool, args []string) {
-	for range 300 {
-		if _, err := os.Stat(ts.MkAbs(args[0])); err == nil {
+	for range 1200 {
+		b, err := os.ReadFile(ts.MkAbs(args[0]))
+		// A socket is there and cannot be read.
+		if !errors.Is(err, fs.ErrNotExist) && (len(args) == 1 || strings.Contains(string(b), args[1])) {
 			return
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
-	ts.Fatalf("%s does not appear", args[0])
+	ts.Fatalf("%s does not appear", strings.Join(args, ": "))
 }
 
 // snippet DOC FILE writes the first Python block of a document to a file.

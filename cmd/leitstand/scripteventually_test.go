@@ -8,7 +8,7 @@ import (
 
 // eventually COMMAND… runs a command until it succeeds, or fails with a leading !.
 func eventually(ts *testscript.TestScript, neg bool, args []string) {
-	for range 200 {
+	for range 600 {
 		if err := ts.Exec(args[0], args[1:]...); (err == nil) != neg {
 			return
 		}
