@@ -1,6 +1,9 @@
 # One screen. `make check` is what CI runs; the longer runs report figures.
 .PHONY: sicknote-load build run check test lint fmt fuzz bench psplib psplib-seconds gateway-bench two-nodes backup-bench long
-build: ; CGO_ENABLED=0 go build -trimpath -o leitstand ./cmd/leitstand
+# leitstand-token is needed only where keys lie in PKCS#11 tokens; put it beside leitstand.
+build:
+	CGO_ENABLED=0 go build -trimpath -o leitstand ./cmd/leitstand
+	CGO_ENABLED=0 go build -trimpath -o leitstand-token ./cmd/leitstand-token
 run: ; go run ./cmd/leitstand exercise
 check: ; ./check
 test: ; go test ./...

@@ -16,6 +16,7 @@ import (
 	"leitstand/catalogue"
 	"leitstand/emergency"
 	"leitstand/emergency/sicknote"
+	"leitstand/emergency/sicknote/token"
 	"leitstand/operation"
 	"leitstand/pure/eau"
 )
@@ -49,8 +50,18 @@ type MailboxConfig struct {
 	// Keys is a PKCS#12 file for mail that comes encrypted; empty behind a Clientmodul.
 	Keys         string `json:"keys,omitempty"`
 	KeysPassword string `json:"keys_password,omitempty"`
+	// Token holds the keys instead: a PKCS#11 token behind a helper process.
+	Token *TokenConfig `json:"token,omitempty"`
 	// CA is a PEM file of the mail servers' CA; empty: the system's.
 	CA string `json:"ca,omitempty"`
+}
+
+// TokenConfig is a PKCS#11 token with a mailbox's keys.
+type TokenConfig struct {
+	Module string `json:"module"`          // PKCS#11 library
+	Label  string `json:"label,omitempty"` // of the token; empty: the first
+	PIN    string `json:"pin"`
+	Helper string `json:"helper,omitempty"` // empty: leitstand-token beside this program
 }
 
 // RegularConfig is the adapter of one Kasse's regular system.
@@ -121,6 +132,7 @@ func (r *Room) Connect(c Connections, i Isolator) error {
 	}
 	boxes := make([]sicknote.Mailbox, 0, len(c.Mailboxes))
 	r.mailboxes = nil
+	var tokens []*token.Keys
 	for _, m := range c.Mailboxes {
 		r.mailboxes = append(r.mailboxes, m.Address)
 		kasse, ok := r.Catalogue.Kasse(m.Kasse)
@@ -133,6 +145,9 @@ func (r *Room) Connect(c Connections, i Isolator) error {
 		}
 		if err := r.equip(&box, m); err != nil {
 			return fmt.Errorf("mailbox %q: %w", m.Address, err)
+		}
+		if keys, ok := box.Keys.(*token.Keys); ok {
+			tokens = append(tokens, keys)
 		}
 		boxes = append(boxes, box)
 	}
@@ -152,7 +167,8 @@ func (r *Room) Connect(c Connections, i Isolator) error {
 	if r.Intake != nil {
 		r.Intake.Close()
 	}
-	r.Intake = in
+	r.closeTokens()
+	r.Intake, r.tokens = in, tokens
 	return nil
 }
 

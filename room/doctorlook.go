@@ -1,6 +1,7 @@
 package room
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"encoding/pem"
@@ -209,9 +210,9 @@ func (r *Room) lookProbes(ctx context.Context, c *Checkup) error {
 	}
 	bad, first := 0, ""
 	for _, p := range r.probeAll(ctx) {
-		if !p.Reached || p.Mails > 0 && !p.UIDL {
+		if !p.Reached || p.Mails > 0 && !p.UIDL || p.Keys != "" {
 			if bad++; first == "" {
-				first = p.Mailbox + ": " + p.Problem
+				first = p.Mailbox + ": " + cmp.Or(p.Problem, p.Keys)
 			}
 		}
 	}

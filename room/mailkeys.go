@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"leitstand/emergency/sicknote"
+	"leitstand/emergency/sicknote/token"
 	"leitstand/pure/kimmail"
 )
 
@@ -25,6 +27,9 @@ func (r *Room) equip(box *sicknote.Mailbox, m MailboxConfig) error {
 		}
 	}
 	box.SMTP.TLS = box.TLS
+	if m.Token != nil {
+		return r.equipToken(box, m)
+	}
 	if m.Keys == "" {
 		return nil
 	}
@@ -45,6 +50,36 @@ func (r *Room) equip(box *sicknote.Mailbox, m MailboxConfig) error {
 	}
 	box.Keys = ring
 	return nil
+}
+
+// equipToken gives a mailbox the keys of a PKCS#11 token. Whether the token answers
+// shows with the first encrypted mail or a probe: one that is plugged in later works.
+func (r *Room) equipToken(box *sicknote.Mailbox, m MailboxConfig) error {
+	if m.Keys != "" {
+		return errors.New("its keys are in a PKCS#12 file or in a token, not in both")
+	}
+	helper := m.Token.Helper
+	if helper == "" {
+		own, err := os.Executable()
+		if err != nil {
+			return fmt.Errorf("looking for leitstand-token: %w", err)
+		}
+		helper = filepath.Join(filepath.Dir(own), "leitstand-token")
+	}
+	keys, err := token.New(token.Config{Helper: r.beside(helper), Module: r.beside(m.Token.Module), Label: m.Token.Label, PIN: m.Token.PIN})
+	if err != nil {
+		return err
+	}
+	box.Keys = keys
+	return nil
+}
+
+// closeTokens ends the helpers of tokens.
+func (r *Room) closeTokens() {
+	for _, t := range r.tokens {
+		t.Close()
+	}
+	r.tokens = nil
 }
 
 // trust reads the anchors of signatures, nil without any.

@@ -59,8 +59,23 @@ func TestMailboxesGetTheirKeysAndAnchorsFromFiles(t *testing.T) {
 		"wrong password": {func(_ *room.Connections, m *room.MailboxConfig) { m.Keys, m.KeysPassword = "kasse.p12", "geraten" }, "password is missing or wrong"},
 		"no file":        {func(_ *room.Connections, m *room.MailboxConfig) { m.Keys = "fehlt.p12" }, "fehlt.p12"},
 		"no keys":        {func(_ *room.Connections, m *room.MailboxConfig) { m.Keys = "ca.der" }, "PKCS#12"},
-		"no CA":          {func(_ *room.Connections, m *room.MailboxConfig) { m.CA = "nix.pem" }, "no PEM certificate"},
-		"no anchor":      {func(c *room.Connections, _ *room.MailboxConfig) { c.Trust = []string{"nix.pem"} }, "trust anchors"},
+		"a token": {func(_ *room.Connections, m *room.MailboxConfig) {
+			m.Token = &room.TokenConfig{Module: "kasse.p12", PIN: "geheim", Helper: "ca.der"}
+		}, ""},
+		"token and file": {func(_ *room.Connections, m *room.MailboxConfig) {
+			m.Keys, m.Token = "kasse.p12", &room.TokenConfig{Module: "kasse.p12", PIN: "geheim", Helper: "ca.der"}
+		}, "not in both"},
+		"no library": {func(_ *room.Connections, m *room.MailboxConfig) {
+			m.Token = &room.TokenConfig{Module: "fehlt.so", PIN: "geheim", Helper: "ca.der"}
+		}, "fehlt.so"},
+		"no helper": {func(_ *room.Connections, m *room.MailboxConfig) {
+			m.Token = &room.TokenConfig{Module: "kasse.p12", PIN: "geheim"}
+		}, "leitstand-token"},
+		"no PIN": {func(_ *room.Connections, m *room.MailboxConfig) {
+			m.Token = &room.TokenConfig{Module: "kasse.p12", Helper: "ca.der"}
+		}, "PIN is missing"},
+		"no CA":     {func(_ *room.Connections, m *room.MailboxConfig) { m.CA = "nix.pem" }, "no PEM certificate"},
+		"no anchor": {func(c *room.Connections, _ *room.MailboxConfig) { c.Trust = []string{"nix.pem"} }, "trust anchors"},
 	} {
 		m := room.MailboxConfig{Kasse: place.Kasse, Placement: place.ID, Address: "eau@kasse.example", POP3: "127.0.0.1:1", Security: sicknote.TLS, User: "u", Password: "p"}
 		var c room.Connections

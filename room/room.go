@@ -21,6 +21,7 @@ import (
 	"leitstand/containment"
 	"leitstand/emergency"
 	"leitstand/emergency/sicknote"
+	"leitstand/emergency/sicknote/token"
 	"leitstand/forensics"
 	"leitstand/gateway"
 	"leitstand/incident"
@@ -84,8 +85,9 @@ type Room struct {
 	lockedWhy string
 
 	fence     fence
-	copier    *copier  // nil without a second place
-	mailboxes []string // addresses, set by Connect
+	copier    *copier       // nil without a second place
+	mailboxes []string      // addresses, set by Connect
+	tokens    []*token.Keys // of mailboxes, likewise
 	pulse     pulse
 
 	clock        clockWatch
@@ -289,6 +291,7 @@ func (r *Room) Close() error {
 	if r.Intake != nil {
 		r.Intake.Close()
 	}
+	r.closeTokens()
 	if r.Warning != nil {
 		errs = append(errs, r.Warning.Close())
 	}

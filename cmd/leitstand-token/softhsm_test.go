@@ -17,12 +17,13 @@ import (
 	"time"
 	"unsafe"
 
+	mailtoken "leitstand/emergency/sicknote/token"
 	"leitstand/pure/kimmail"
 )
 
 // The tests run this very program again as the helper.
 func TestMain(m *testing.M) {
-	if os.Getenv("LEITSTAND_TOKEN_HELPER") == "" {
+	if len(os.Args) < 2 || os.Args[1] != "-module" {
 		os.Exit(m.Run())
 	}
 	if err := run(os.Args[1:], os.Stdin, os.Stdout); err != nil {
@@ -143,7 +144,6 @@ func helper(t *testing.T, args ...string) io.ReadWriter {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), time.Minute) // outlives the test to be waited for
 	cmd := exec.CommandContext(ctx, os.Args[0], args...)
-	cmd.Env = append(os.Environ(), "LEITSTAND_TOKEN_HELPER=1")
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -201,6 +201,38 @@ func TestAMailOpensWithAKeyInAPKCS11Token(t *testing.T) {
 	}
 	if _, err := m.Open(kimmail.Options{Keys: keys, At: now}); !errors.Is(err, kimmail.ErrNoKey) {
 		t.Errorf("a mail for somebody else: %v", err)
+	}
+}
+
+// TestAMailboxesKeysMayBeInSoftHSM goes the whole way: a helper process that the
+// intake's keys start, a token of SoftHSM in it, mail that it opens, and its restart.
+func TestAMailboxesKeysMayBeInSoftHSM(t *testing.T) {
+	newSoftHSM(t)
+	key, cert := party(t, "Kasse", 1, false)
+	store(t, 7, key, cert)
+	for _, pin := range []string{"1234", "4321"} {
+		keys, err := mailtoken.New(mailtoken.Config{Helper: os.Args[0], Module: softHSM, Label: "kasse", PIN: pin, Wait: time.Minute})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(keys.Close)
+		m, err := kimmail.Parse(sealed(t, cert), kimmail.Limits{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			o, err := m.Open(kimmail.Options{Keys: keys, At: now})
+			switch {
+			case pin != "1234":
+				if !errors.Is(err, kimmail.ErrTokenRefused) || !strings.Contains(err.Error(), "PIN incorrect") {
+					t.Errorf("wrong PIN: %v", err)
+				}
+			case err != nil:
+				t.Error(err)
+			case string(o.Inner.Documents[0].XML) != "<Bundle/>":
+				t.Errorf("opened %+v", o)
+			}
+		}
 	}
 }
 

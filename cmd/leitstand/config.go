@@ -68,6 +68,11 @@ type mailboxConfig struct {
 	Keys         string `yaml:"keys" path:"true" example:"secrets/109034270.p12" help:"PKCS#12 file with the Kasse's keys, for mail that comes encrypted. Empty: a Clientmodul decrypts it."`
 	KeysPassword string `yaml:"keys_password" secret:"true" help:"Password of the PKCS#12 file. Better: keys_password_file."`
 	KeysPassFile string `yaml:"keys_password_file" path:"true" example:"secrets/109034270.p12.password" help:"File that holds the password of the PKCS#12 file and nothing else."`
+	TokenModule  string `yaml:"token_module" path:"true" example:"/usr/lib/vendor/libpkcs11.so" help:"PKCS#11 library of a token with the Kasse's keys, instead of keys. The helper leitstand-token loads it."`
+	TokenLabel   string `yaml:"token_label" help:"Label of the token. Empty: the first."`
+	TokenPIN     string `yaml:"token_pin" secret:"true" help:"PIN of the token. Better: token_pin_file. A refused PIN is not tried again before a restart."`
+	TokenPINFile string `yaml:"token_pin_file" path:"true" example:"secrets/109034270.pin" help:"File that holds the PIN and nothing else."`
+	TokenHelper  string `yaml:"token_helper" path:"true" help:"The helper. Empty: leitstand-token beside this program."`
 	CA           string `yaml:"ca" path:"true" help:"PEM file of the CA of the mail servers. Empty: the system's."`
 	SMTP         string `yaml:"smtp" example:"kim.example:465" help:"SMTP server (host:port) for answers. Empty: answers are prepared and stay."`
 }
@@ -137,8 +142,13 @@ func (c *config) connections() (*room.Connections, error) {
 		if err != nil {
 			return nil, err
 		}
+		tok, err := c.token(i, m)
+		if err != nil {
+			return nil, err
+		}
 		out.Mailboxes = append(out.Mailboxes, room.MailboxConfig{
-			Keys: m.Keys, KeysPassword: keysPassword, CA: m.CA,
+			Token: tok,
+			Keys:  m.Keys, KeysPassword: keysPassword, CA: m.CA,
 			Kasse: catalogue.KasseID(m.Kasse), Placement: catalogue.PlacementID(m.Placement), Address: m.Address, POP3: m.POP3,
 			Security: sicknote.Security(m.Security), User: m.User, Password: password, SMTP: m.SMTP,
 		})
@@ -155,6 +165,28 @@ func (c *config) connections() (*room.Connections, error) {
 		out.Regular = append(out.Regular, room.RegularConfig{Placement: catalogue.PlacementID(r.Placement), URL: r.URL, Token: token, Key: key})
 	}
 	return out, nil
+}
+
+// token is the PKCS#11 token of the i-th mailbox, nil without one.
+func (c *config) token(i int, m mailboxConfig) (*room.TokenConfig, error) {
+	at := fmt.Sprintf("mail.mailboxes[%d].", i)
+	if m.TokenModule == "" {
+		if m.TokenLabel != "" || m.TokenPIN != "" || m.TokenPINFile != "" || m.TokenHelper != "" {
+			return nil, c.wrong(at+"token_module", "is missing: the other keys of the token say nothing without it")
+		}
+		return nil, nil //nolint:nilnil // no token is no error
+	}
+	if m.Keys != "" {
+		return nil, c.wrong(at+"token_module", "the keys are in a token or in a PKCS#12 file (keys), not in both")
+	}
+	pin, err := c.secret(at+"token_pin_file", m.TokenPIN, m.TokenPINFile)
+	if err != nil {
+		return nil, err
+	}
+	if pin == "" {
+		return nil, c.wrong(at+"token_pin_file", "is missing: a token needs its PIN")
+	}
+	return &room.TokenConfig{Module: m.TokenModule, Label: m.TokenLabel, PIN: pin, Helper: m.TokenHelper}, nil
 }
 
 // secret is a value given in the file or, better, in a file of its own.

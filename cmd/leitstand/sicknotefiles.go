@@ -89,11 +89,11 @@ func (c *sicknoteProbeCmd) Run(a *app) error {
 		err = printRaw(a, raw, false)
 	} else {
 		err = table(a, raw, "Kein Postfach.", "Postfach erreicht Mails Bytes zu_groß UIDL lesbar Befund", func(p sicknote.Probe) []string {
-			return []string{p.Mailbox, yes(p.Reached), fmt.Sprint(p.Mails), fmt.Sprint(p.Bytes), fmt.Sprint(p.TooLarge), yes(p.UIDL || p.Mails == 0), fmt.Sprintf("%d/%d", p.Readable, p.Tried), p.Problem}
+			return []string{p.Mailbox, yes(p.Reached), fmt.Sprint(p.Mails), fmt.Sprint(p.Bytes), fmt.Sprint(p.TooLarge), yes(p.UIDL || p.Mails == 0), fmt.Sprintf("%d/%d", p.Readable, p.Tried), strings.TrimSpace(p.Keys + " " + p.Problem)}
 		})
 	}
 	for _, p := range found {
-		if !p.Reached {
+		if !p.Reached || p.Keys != "" {
 			return errors.Join(err, &exitError{code: 1})
 		}
 	}

@@ -20,6 +20,7 @@ type Probe struct {
 	Pipelining bool   `json:"pipelining"`
 	Readable   int    `json:"readable"` // of up to three mails that were fetched and opened
 	Tried      int    `json:"tried"`
+	Keys       string `json:"keys,omitempty"`    // why its keys cannot be used; "" when they can or none are needed
 	Problem    string `json:"problem,omitempty"` // of the first that could not be read
 }
 
@@ -46,6 +47,11 @@ func (in *Intake) Probe(ctx context.Context, address string, now time.Time) (Pro
 		return out, fmt.Errorf("mailbox %q: %w", address, ErrNoMailbox)
 	}
 	mb := in.boxes[at].Mailbox
+	if keys, ok := mb.Keys.(interface{ Check() error }); ok { // a token may be out of reach
+		if err := keys.Check(); err != nil {
+			out.Keys = err.Error()
+		}
+	}
 	p, err := dialPOP(ctx, in.pop(mb))
 	if err != nil {
 		return out, err

@@ -1,6 +1,8 @@
 package kimmail
 
 import (
+	"crypto/rand"
+	"crypto/subtle"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -83,11 +85,21 @@ type TokenKeys struct {
 	rw io.ReadWriter
 }
 
+// ErrTokenRefused says that a token answered log-in with an error, such as a wrong
+// PIN. Trying again may lock the card.
+var ErrTokenRefused = errors.New("the token refused the log-in")
+
 // NewTokenKeys logs in over a connection to a helper and takes over its keys on
-// brainpoolP256r1. RSA keys are passed over: cards with them were switched off.
+// brainpoolP256r1 that can agree. RSA keys are passed over: cards with them were
+// switched off; so are keys that only sign. Each key is tried against its certificate
+// first: a token with mixed up keys must not make mails look damaged.
 func NewTokenKeys(rw io.ReadWriter, pin string) (*TokenKeys, error) {
 	k := &TokenKeys{rw: rw}
 	answer, err := k.ask(tokenRequest{Op: "login", PIN: pin})
+	var said *tokenError
+	if errors.As(err, &said) {
+		return nil, fmt.Errorf("%w: %w", ErrTokenRefused, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("opening the token: %w", err)
 	}
@@ -97,8 +109,19 @@ func NewTokenKeys(rw io.ReadWriter, pin string) (*TokenKeys, error) {
 		if err != nil {
 			return nil, fmt.Errorf("certificate %d of the token: %w", i+1, err)
 		}
-		if _, ok := cert.PublicKey().(*BrainpoolKey); ok {
-			k.ring.byID[cert.RecipientID()] = &tokenKey{keys: k, index: i}
+		public, ok := cert.PublicKey().(*BrainpoolKey)
+		if !ok {
+			continue
+		}
+		key := &tokenKey{keys: k, index: i}
+		switch ok, err := key.belongsTo(public); {
+		case errors.As(err, &said): // not for key agreement
+		case err != nil:
+			return nil, fmt.Errorf("opening the token: %w", err)
+		case !ok:
+			return nil, fmt.Errorf("opening the token: the key of certificate %d (%q) does not belong to it", i+1, cert.CommonName)
+		default:
+			k.ring.byID[cert.RecipientID()] = key
 		}
 	}
 	if len(k.ring.byID) == 0 {
@@ -118,13 +141,27 @@ type tokenKey struct {
 	index int
 }
 
+// belongsTo agrees on a key with a passing one from both sides.
+func (k *tokenKey) belongsTo(public *BrainpoolKey) (bool, error) {
+	passing, err := GenerateBrainpoolKey(rand.Reader)
+	if err != nil {
+		return false, err
+	}
+	theirs, err := k.ECDH(passing.public)
+	if err != nil {
+		return false, err
+	}
+	ours, err := passing.ECDH(public)
+	return err == nil && subtle.ConstantTimeCompare(ours, theirs) == 1, err
+}
+
 func (k *tokenKey) ECDH(peer *BrainpoolKey) ([]byte, error) {
 	answer, err := k.keys.ask(tokenRequest{Op: "ecdh", Key: k.index, Point: peer.Bytes()})
 	if err != nil {
 		return nil, err
 	}
 	if len(answer.Shared) != 32 {
-		return nil, fmt.Errorf("token answered with %d bytes instead of a coordinate", len(answer.Shared))
+		return nil, &tokenError{fmt.Sprintf("%d bytes instead of a coordinate", len(answer.Shared))}
 	}
 	return answer.Shared, nil
 }
@@ -134,16 +171,31 @@ func (k *TokenKeys) ask(req tokenRequest) (tokenAnswer, error) {
 	defer k.mu.Unlock()
 	var answer tokenAnswer
 	if err := writeMessage(k.rw, req); err != nil {
-		return answer, err
+		return answer, fmt.Errorf("%w: %w", errHelper, err)
 	}
 	if err := readMessage(k.rw, &answer); err != nil {
-		return answer, err
+		return answer, fmt.Errorf("%w: %w", errHelper, err)
 	}
 	if answer.Error != "" {
-		return tokenAnswer{}, fmt.Errorf("token: %s", answer.Error)
+		return tokenAnswer{}, &tokenError{answer.Error}
 	}
 	return answer, nil
 }
+
+// TokenFailed tells that opening a mail failed because of the token or its helper: the
+// mail may be fine, and the helper should be started anew.
+func TokenFailed(err error) bool {
+	var said *tokenError
+	return errors.As(err, &said) || errors.Is(err, errHelper)
+}
+
+// errHelper is wrapped by what went wrong between us and the helper.
+var errHelper = errors.New("no answer from the token helper")
+
+// tokenError is what the token itself answered, as against a connection that broke.
+type tokenError struct{ text string }
+
+func (e *tokenError) Error() string { return "token: " + e.text }
 
 func writeMessage(w io.Writer, v any) error {
 	body, err := json.Marshal(v)

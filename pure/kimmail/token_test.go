@@ -2,6 +2,7 @@ package kimmail
 
 import (
 	"bytes"
+	"crypto/rand"
 	"errors"
 	"net"
 	"strings"
@@ -12,6 +13,7 @@ import (
 type fakeToken struct {
 	pairs []KeyPair
 	fail  error
+	only  map[int]error // keys that cannot agree
 }
 
 func (f *fakeToken) Certificates() ([][]byte, error) {
@@ -25,6 +27,9 @@ func (f *fakeToken) Certificates() ([][]byte, error) {
 func (f *fakeToken) ECDH(i int, point []byte) ([]byte, error) {
 	if f.fail != nil {
 		return nil, f.fail
+	}
+	if err := f.only[i]; err != nil {
+		return nil, err
 	}
 	peer, err := NewBrainpoolKey(point)
 	if err != nil {
@@ -81,8 +86,30 @@ func TestAMailOpensWithAKeyInAToken(t *testing.T) {
 	}
 	token.fail = errors.New("card removed")
 	_, err = parse(t, raw).Open(opt)
-	if open, ok := errors.AsType[*OpenError](err); !ok || open.Fault != FaultModule || !strings.Contains(err.Error(), "card removed") {
+	if open, ok := errors.AsType[*OpenError](err); !ok || open.Fault != FaultModule || !strings.Contains(err.Error(), "card removed") || !TokenFailed(err) {
 		t.Errorf("failing token: %v", err)
+	}
+}
+
+func TestKeysOfATokenAreTriedAgainstTheirCertificates(t *testing.T) {
+	w := newWorld(t)
+	stranger, err := GenerateBrainpoolKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// A mixed up key would make every mail look as if its sender had damaged it.
+	mixed := &fakeToken{pairs: []KeyPair{{Certificate: w.kasse.Certificate, Key: stranger}}}
+	if _, err := NewTokenKeys(serveFake(t, mixed), "1234"); err == nil || !strings.Contains(err.Error(), "does not belong") || errors.Is(err, ErrTokenRefused) {
+		t.Errorf("mixed up key: %v", err)
+	}
+	// A card also holds keys that only sign: they are passed over.
+	card := &fakeToken{pairs: []KeyPair{w.kasse, w.kasse}, only: map[int]error{0: errors.New("key function not permitted")}}
+	if _, err := NewTokenKeys(serveFake(t, card), "1234"); err != nil {
+		t.Errorf("a card with a signing key: %v", err)
+	}
+	card.only[1] = card.only[0]
+	if _, err := NewTokenKeys(serveFake(t, card), "1234"); err == nil {
+		t.Error("a card with signing keys only is accepted")
 	}
 }
 
@@ -91,7 +118,7 @@ func TestATokenWithoutUsefulKeysIsRefused(t *testing.T) {
 	if _, err := NewTokenKeys(serveFake(t, &fakeToken{pairs: []KeyPair{w.kasseRSA}}), "1234"); err == nil {
 		t.Error("a token with RSA keys only is accepted")
 	}
-	if _, err := NewTokenKeys(serveFake(t, &fakeToken{}), "0000"); err == nil || !strings.Contains(err.Error(), "PIN is wrong") {
+	if _, err := NewTokenKeys(serveFake(t, &fakeToken{}), "0000"); err == nil || !strings.Contains(err.Error(), "PIN is wrong") || !errors.Is(err, ErrTokenRefused) {
 		t.Errorf("wrong PIN: %v", err)
 	}
 }
@@ -104,8 +131,8 @@ func TestAHelperThatLiesOrDiesIsAnError(t *testing.T) {
 		"no JSON":          {0, 0, 0, 1, 'x'},
 		"bad certificates": append([]byte{0, 0, 0, 25}, `{"certificates":["MAA="]}`...),
 	} {
-		if _, err := NewTokenKeys(&readWriter{bytes.NewReader(answer), new(bytes.Buffer)}, "1234"); err == nil {
-			t.Errorf("%s: accepted", name)
+		if _, err := NewTokenKeys(&readWriter{bytes.NewReader(answer), new(bytes.Buffer)}, "1234"); err == nil || errors.Is(err, ErrTokenRefused) {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }
