@@ -14,12 +14,17 @@ import (
 // entry with the exact text that was hashed, then {"head"} per signed head.
 // docs/ledger.md says how to check it.
 func Export(ctx context.Context, d *db.DB, public string, w io.Writer) error {
+	return ExportFrom(ctx, d, d.Name(), public, w)
+}
+
+// ExportFrom is Export of one state of the store with this name.
+func ExportFrom(ctx context.Context, q db.Querier, name, public string, w io.Writer) error {
 	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)
-	if err := enc.Encode(map[string]string{"ledger": d.Name(), "public_key": public}); err != nil {
+	if err := enc.Encode(map[string]string{"ledger": name, "public_key": public}); err != nil {
 		return fmt.Errorf("exporting the ledger: %w", err)
 	}
-	rows, err := d.Query(ctx, `select seq, body from ledger_entry order by seq`)
+	rows, err := q.Query(ctx, `select seq, body from ledger_entry order by seq`)
 	if err != nil {
 		return fmt.Errorf("exporting the ledger: %w", err)
 	}
@@ -39,7 +44,7 @@ func Export(ctx context.Context, d *db.DB, public string, w io.Writer) error {
 	if err := rows.Err(); err != nil {
 		return fmt.Errorf("exporting the ledger: %w", err)
 	}
-	heads, err := storedHeads(ctx, d)
+	heads, err := storedHeads(ctx, q)
 	if err != nil {
 		return err
 	}
