@@ -21,6 +21,7 @@ type Config struct {
 	Index      IndexSecret
 	Migrations []db.Migrations // of the emergency services that keep rows in the same stores
 	Keepers    []ledger.Keeper // of those rows
+	Notes      []NoteSource    // what services keep sealed beside the bodies, for a Kasse's share
 	Guard      db.Hook         // asked before every commit to a journal; nil: nobody is asked
 }
 
@@ -64,9 +65,9 @@ func (js *Journals) Open(ctx context.Context, k catalogue.KasseID) (*Journal, er
 	if j, ok := js.open[k]; ok {
 		return j, nil
 	}
-	if names, err := js.config.Place.Stores(ctx, storeOf(k)); err != nil {
+	if names, err := js.config.Place.Stores(ctx, StoreOf(k)); err != nil {
 		return nil, fmt.Errorf("opening the journal of Kasse %s: %w", k, err)
-	} else if !slices.Contains(names, storeOf(k)) { // opening would make it
+	} else if !slices.Contains(names, StoreOf(k)) { // opening would make it
 		return nil, fmt.Errorf("opening the journal of Kasse %s: %w", k, ErrNoKey)
 	}
 	j, err := js.openStore(ctx, k)
@@ -85,7 +86,7 @@ func (js *Journals) openStore(ctx context.Context, k catalogue.KasseID) (*Journa
 		return nil, fmt.Errorf("opening the journal of Kasse %s: %w", k, db.ErrClosed)
 	}
 	migrations := append([]db.Migrations{ledger.Schema, Schema}, js.config.Migrations...)
-	store, err := js.config.Place.Open(ctx, storeOf(k), migrations...)
+	store, err := js.config.Place.Open(ctx, StoreOf(k), migrations...)
 	if err != nil {
 		return nil, fmt.Errorf("opening the journal of Kasse %s: %w", k, err)
 	}

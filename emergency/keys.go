@@ -175,24 +175,29 @@ func (j *Journal) aad(id string) []byte {
 
 // unseal opens an envelope and checks the content against its commitment.
 func (j *Journal) unseal(o Opener, id, commitment string, sealed []byte) ([]byte, error) {
+	_, content, err := j.openEnvelope(o, id, commitment, sealed)
+	return content, err
+}
+
+// openEnvelope is unseal that gives the salt of the commitment as well.
+func (j *Journal) openEnvelope(o Opener, id, commitment string, sealed []byte) (salt seal.Salt, content []byte, err error) {
 	plain, err := o.Open(sealed, j.aad(id))
 	if err != nil {
-		return nil, fmt.Errorf("opening the body of item %s: %w", id, err)
+		return salt, nil, fmt.Errorf("opening the body of item %s: %w", id, err)
 	}
-	var salt seal.Salt
 	if len(plain) < len(salt) {
-		return nil, fmt.Errorf("opening the body of item %s: %w", id, seal.ErrFormat)
+		return salt, nil, fmt.Errorf("opening the body of item %s: %w", id, seal.ErrFormat)
 	}
 	copy(salt[:], plain)
-	content := plain[len(salt):]
+	content = plain[len(salt):]
 	c, err := seal.ParseCommitment(commitment)
 	if err != nil {
-		return nil, fmt.Errorf("body of item %s: %w", id, err)
+		return salt, nil, fmt.Errorf("body of item %s: %w", id, err)
 	}
 	if digest := sha256.Sum256(content); !c.Opens(digest[:], salt) {
-		return nil, fmt.Errorf("body of item %s does not fit its commitment: %w", id, seal.ErrTampered)
+		return salt, nil, fmt.Errorf("body of item %s does not fit its commitment: %w", id, seal.ErrTampered)
 	}
-	return content, nil
+	return salt, content, nil
 }
 
 // SealNote closes something small that belongs to the journal but is no item,

@@ -300,4 +300,5 @@ func kasseOf(store string) (catalogue.KasseID, bool) {
 
 const storePrefix = "kasse_"
 
-func storeOf(k catalogue.KasseID) string { return storePrefix + string(k) }
+// StoreOf names the store of a Kasse's journal, which is also the name of its ledger.
+func StoreOf(k catalogue.KasseID) string { return storePrefix + string(k) }

@@ -107,20 +107,36 @@ func postgresStores(ctx context.Context, url, place, prefix string) ([]string, e
 }
 
 func scanNames(ctx context.Context, pool *sql.DB, place, prefix string) ([]string, error) {
-	rows, err := pool.QueryContext(ctx, "select nspname from pg_namespace order by nspname")
+	all, err := scanColumn(ctx, pool, "select nspname from pg_namespace order by nspname")
 	if err != nil {
 		return nil, fmt.Errorf("listing schemas: %w", err)
 	}
-	defer func() { _ = rows.Close() }() // the error that matters is rows.Err
 	var names []string
-	for rows.Next() {
-		var n string
-		if err := rows.Scan(&n); err != nil {
-			return nil, fmt.Errorf("listing schemas: %w", err)
-		}
+	for _, n := range all {
 		if strings.HasPrefix(n, prefix) {
 			names = append(names, strings.TrimPrefix(n, place))
 		}
 	}
-	return names, rows.Err()
+	return names, nil
 }
+
+// scanColumn reads one column of text.
+func scanColumn(ctx context.Context, pool *sql.DB, query string, args ...any) ([]string, error) {
+	rows, err := pool.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = rows.Close() }() // the error that matters is rows.Err
+	var out []string
+	for rows.Next() {
+		var n string
+		if err := rows.Scan(&n); err != nil {
+			return nil, err
+		}
+		out = append(out, n)
+	}
+	return out, rows.Err()
+}
+
+// quoted is a name within a schema, safe in a statement.
+func quoted(schema, name string) string { return pgx.Identifier{schema, name}.Sanitize() }

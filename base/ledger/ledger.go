@@ -156,6 +156,40 @@ func Read(ctx context.Context, q db.Querier, after int64, limit int) ([]Record, 
 	return query(ctx, q, `select seq, body from ledger_entry where seq > $1 order by seq limit $2`, after, limit)
 }
 
+// Each calls fn with every record and its exact text, in order. fn may use q.
+func Each(ctx context.Context, q db.Querier, fn func(rec Record, body []byte) error) error {
+	type line struct {
+		rec  Record
+		body []byte
+	}
+	const page = 500
+	for after := int64(0); ; {
+		lines, err := db.Collect(ctx, q, func(rows *sql.Rows) (l line, err error) {
+			var seq int64
+			if err := rows.Scan(&seq, &l.body); err != nil {
+				return l, err
+			}
+			if err := json.Unmarshal(l.body, &l.rec); err != nil {
+				return l, fmt.Errorf("entry %d (run: leitstand ledger verify): %w", seq, err)
+			}
+			l.rec.Seq = seq
+			return l, nil
+		}, `select seq, body from ledger_entry where seq > $1 order by seq limit $2`, after, page)
+		if err != nil {
+			return fmt.Errorf("reading the ledger: %w", err)
+		}
+		for _, l := range lines {
+			after = l.rec.Seq
+			if err := fn(l.rec, l.body); err != nil {
+				return err
+			}
+		}
+		if len(lines) < page {
+			return nil
+		}
+	}
+}
+
 // About returns up to limit newest records about a subject, newest first.
 func About(ctx context.Context, q db.Querier, subject string, limit int) ([]Record, error) {
 	return query(ctx, q, `select seq, body from ledger_entry where subject = $1 order by seq desc limit $2`, subject, limit)

@@ -58,7 +58,7 @@ func fold(ctx context.Context, q db.Querier) (map[string]map[string]image, error
 		for _, r := range records {
 			after = r.Seq
 			for _, row := range r.Rows {
-				value, err := canonical(row.Value)
+				value, err := Canonical(row.Value)
 				if err != nil {
 					return nil, fmt.Errorf("reading row %s %q of ledger entry %d: %w", row.Table, row.Key, r.Seq, err)
 				}
@@ -86,7 +86,7 @@ func compareTable(table string, rows []Row, said map[string]image) ([]Problem, e
 		if err != nil {
 			return nil, fmt.Errorf("encoding row %s %q: %w", table, row.Key, err)
 		}
-		have, err := canonical(raw)
+		have, err := Canonical(raw)
 		if err != nil {
 			return nil, fmt.Errorf("encoding row %s %q: %w", table, row.Key, err)
 		}
@@ -108,8 +108,9 @@ func compareTable(table string, rows []Row, said map[string]image) ([]Problem, e
 	return problems, nil
 }
 
-// canonical sorts keys and drops white space; null becomes nil.
-func canonical(raw json.RawMessage) ([]byte, error) {
+// Canonical is JSON with sorted keys and without white space, so that values are
+// compared and not how they are written; null becomes nil.
+func Canonical(raw json.RawMessage) ([]byte, error) {
 	dec := json.NewDecoder(bytes.NewReader(raw))
 	dec.UseNumber()
 	var v any

@@ -33,13 +33,19 @@ type Erased struct {
 // system: bodies, letters, periods, and requests that nobody has to report to. The
 // record that they existed stays. It can be repeated: what is gone is gone.
 func (in *Intake) Erase(ctx context.Context, k catalogue.KasseID, before time.Time, act Act) (Erased, error) {
+	j, err := in.config.Journals.Open(ctx, k)
+	if err != nil {
+		return Erased{Kasse: k}, err
+	}
+	return EraseFrom(ctx, j, before, act)
+}
+
+// EraseFrom is Erase for a room that takes in no mail.
+func EraseFrom(ctx context.Context, j *emergency.Journal, before time.Time, act Act) (Erased, error) {
+	k := j.Kasse()
 	out := Erased{Kasse: k, Before: db.Trim(before), Entries: []int64{}}
 	if before.After(act.At) {
 		return out, errors.New("erasing what is received in the future: give a day that has passed")
-	}
-	j, err := in.config.Journals.Open(ctx, k)
-	if err != nil {
-		return out, err
 	}
 	first, err := entriesOf(ctx, j)
 	if err != nil {
@@ -62,6 +68,19 @@ func (in *Intake) Erase(ctx context.Context, k catalogue.KasseID, before time.Ti
 		return out, fmt.Errorf("counting what Kasse %s keeps: %w", k, err)
 	}
 	return out, out.prove(ctx, j, first)
+}
+
+// Owed counts what still binds the Kasse to somebody outside: error messages that
+// are not out yet, and requests of employers with a duty to report, until when.
+func Owed(ctx context.Context, j *emergency.Journal, now time.Time) (letters, requests int, until time.Time, err error) {
+	var us int64
+	err = j.Store().QueryRow(ctx, `select (select count(*) from sicknote_answer where state not in ('sent', 'withdrawn')),
+		(select count(*) from sicknote_request where expires > $1), (select coalesce(max(expires), 0) from sicknote_request)`,
+		db.Micro(now)).Scan(&letters, &requests, &us)
+	if err != nil {
+		return 0, 0, time.Time{}, fmt.Errorf("counting what Kasse %s still owes: %w", j.Kasse(), err)
+	}
+	return letters, requests, db.Time(us), nil
 }
 
 func entriesOf(ctx context.Context, j *emergency.Journal) (n int64, err error) {
@@ -190,13 +209,19 @@ type Retention struct {
 
 // Kept says what [Intake.Erase] with this day would find, and changes nothing.
 func (in *Intake) Kept(ctx context.Context, k catalogue.KasseID, before time.Time) (Retention, error) {
-	out := Retention{Kasse: k}
 	j, err := in.config.Journals.Open(ctx, k)
 	if err != nil {
-		return out, err
+		return Retention{Kasse: k}, err
 	}
+	return KeptIn(ctx, j, before)
+}
+
+// KeptIn is Kept for a room that takes in no mail.
+func KeptIn(ctx context.Context, j *emergency.Journal, before time.Time) (Retention, error) {
+	k := j.Kasse()
+	out := Retention{Kasse: k}
 	var oldest int64
-	err = j.Store().QueryRow(ctx, `select count(*), coalesce(sum(case when i.received < $1
+	err := j.Store().QueryRow(ctx, `select count(*), coalesce(sum(case when i.received < $1
 			and (s.state = 'reconciled' or s.state = 'duplicate' and o.state = 'reconciled') then 1 else 0 end), 0), coalesce(min(i.received), 0)
 		from journal_body b join journal_item i on i.number = b.number join journal_standing s on s.number = b.number
 		left join journal_standing o on o.number = s.of_number`, db.Micro(before)).Scan(&out.Bodies, &out.Due, &oldest)
