@@ -73,6 +73,7 @@ type copier struct {
 
 	mu     sync.Mutex
 	status CopyStatus
+	anew   map[string]bool // stores of which no older page may stay
 	copied <-chan struct{} // closed when the room's store changes after what the copy holds; nil before the first cycle
 }
 
@@ -86,7 +87,7 @@ type storeCopier struct {
 func newCopier(r *Room, dir string) *copier {
 	return &copier{
 		room: r, dir: dir, run: strings.ToLower(rand.Text()[:8]), stores: map[string]*storeCopier{},
-		files: map[string]BackupFile{}, sums: map[string]string{}, status: CopyStatus{To: dir},
+		files: map[string]BackupFile{}, sums: map[string]string{}, status: CopyStatus{To: dir}, anew: map[string]bool{},
 	}
 }
 
@@ -256,6 +257,9 @@ func (c *copier) copyAll(ctx context.Context, to Recipients) (names []string, er
 }
 
 func (c *copier) copyStore(ctx context.Context, d *db.DB, k catalogue.KasseID, to Recipients) error {
+	if c.forgets(d.Name()) {
+		delete(c.stores, d.Name())
+	}
 	s := c.stores[d.Name()]
 	if s != nil {
 		select {
@@ -297,6 +301,22 @@ func (c *copier) copyStore(ctx context.Context, d *db.DB, k catalogue.KasseID, t
 	c.stores[d.Name()] = s
 	c.dirty = c.dirty || f.Name != ""
 	return nil
+}
+
+// forget makes the next cycle write a store whole, so that pages which it no
+// longer has are swept from the second place.
+func (c *copier) forget(store string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.anew[store] = true
+}
+
+func (c *copier) forgets(store string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	anew := c.anew[store]
+	delete(c.anew, store)
+	return anew
 }
 
 // grown says that the changes take more room than the whole.

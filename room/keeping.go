@@ -28,6 +28,8 @@ func keepingActs() map[string]handler {
 		"clock.confirm":  doing(confirmClock),
 		"entry.correct":  doing(correctEntry),
 		"ledger.entries": reading(listEntries),
+		"share.make":     doing(makeShare),
+		"share.erase":    doing(askEraseKasse),
 
 		"code.issue":    doing(issueCodes),
 		"code.ask":      doing(askCode),
@@ -50,5 +52,6 @@ func keepingDecisions() map[string]decision {
 		askMerge:      approveMerge,
 		askHandOver:   approveHandOver,
 		askRotate:     approveRotate,
+		askKasseErase: approveEraseKasse,
 	}
 }

@@ -213,7 +213,7 @@ func (r *Room) openJournals(place db.Place) error {
 	}
 	r.Journals = emergency.NewJournals(emergency.Config{
 		Place: place, Key: r.key, Index: index, Guard: r.fence.hook,
-		Migrations: []db.Migrations{sicknote.Schema}, Keepers: sicknote.Keepers(),
+		Migrations: []db.Migrations{sicknote.Schema}, Keepers: sicknote.Keepers(), Notes: sicknote.Notes(),
 	})
 	return nil
 }

@@ -21,6 +21,11 @@ func (r *Room) Shown(ctx context.Context, c access.Consent) (shown any, ok bool,
 		var a recipientsArgs
 		a, err = payload[recipientsArgs](c)
 		shown = a.Recipients
+	case askKasseErase:
+		var a kasseEraseArgs
+		if a, err = payload[kasseEraseArgs](c); err == nil {
+			_, shown, err = r.eraseState(ctx, a.Kasse)
+		}
 	case askMerge:
 		var a mergeArgs
 		a, err = payload[mergeArgs](c)

@@ -147,7 +147,7 @@ func (s *server) shown(r *http.Request, v *consentView) (any, error) {
 // keepingWord is the German of what is asked for about keeping the room.
 func keepingWord(kind string) (word string, ok bool) {
 	word, ok = map[string]string{
-		"key.rotate": "Neuer Schlüssel einer Kasse", "role.handover": "Übergabe von Rollen", "recipients": "Empfänger der Sicherungen",
+		"key.rotate": "Neuer Schlüssel einer Kasse", "role.handover": "Übergabe von Rollen", "recipients": "Empfänger der Sicherungen", "kasse.erase": "Löschen, was für eine Kasse angenommen wurde",
 		"merge": "Zusammenführen mit dem ersten Rechner", "switchback": "Rückführung in den Regelbetrieb",
 	}[kind]
 	return word, ok

@@ -62,6 +62,7 @@ type cli struct {
 	Takeover takeoverCmd `cmd:"" help:"Go on with a room on another machine." group:"Keeping"`
 	Keys     keysCmd     `cmd:"" help:"Who can open what." group:"Keeping"`
 	Clock    clockCmd    `cmd:"" help:"Whether this machine's clock jumped." group:"Keeping"`
+	Share    shareCmd    `cmd:"" help:"One Kasse's share: everything that concerns it, checked by anybody, deleted with proof." group:"Keeping"`
 
 	Catalogue catalogueCmd `cmd:"" help:"Check, show and preview catalogues of Kassen, services and what they rest on."`
 	Plan      planCmd      `cmd:"" help:"Plan work that competes for people and places."`

@@ -50,6 +50,7 @@ func scriptParams(dir string) testscript.Params {
 			e.Setenv("LANG", "C.UTF-8")
 			doc, err := filepath.Abs("../../docs/ledger.md")
 			e.Setenv("LEDGERDOC", doc)
+			e.Setenv("SHAREDOC", filepath.Join(filepath.Dir(doc), "share.md"))
 			if err != nil {
 				return err
 			}
@@ -68,7 +69,7 @@ func scriptParams(dir string) testscript.Params {
 			"waitfor": waitFor, "snippet": snippet, "cleared": cleared,
 			"sicknote": sickNote, "mailserver": mailServer, "photograph": photograph, "askfiles": askFiles,
 			"regular": regularSystem, "items": takeItems,
-			"eventually": eventually,
+			"eventually": eventually, "edit": edit,
 		},
 	}
 }
