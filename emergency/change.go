@@ -66,6 +66,12 @@ func (j *Journal) ApplyTx(ctx context.Context, tx *db.Tx, e Entry, changes ...Ch
 			next.Position = position
 		}
 		next.Deadline = db.Trim(next.Deadline)
+		switch {
+		case next.Result == "":
+			next.Settled = time.Time{}
+		case s.Result == "":
+			next.Settled = db.Trim(e.At)
+		}
 		standings[c.Number] = next
 		changed = append(changed, next)
 		rows = append(rows, next.row())

@@ -51,6 +51,7 @@ type Handover struct {
 	// ahead are items of the next batch, opened while this one is under way. Only
 	// step reads it, after who fills it has ended.
 	ahead map[string]opened
+	took  time.Duration // that the last batch was under way, whatever the room's clock says
 }
 
 // opened is an item as it will leave, and what it was made from.
@@ -157,8 +158,10 @@ func (h *Handover) deliver(ctx context.Context, now time.Time, b batch, p Parcel
 	var wg sync.WaitGroup
 	wg.Go(func() { h.lookAhead(ctx) })
 	defer wg.Wait()
+	left := time.Now()
 	signed, err := h.Channel.Deliver(ctx, p)
 	if err == nil {
+		h.took = time.Since(left)
 		if err := h.hook("delivered"); err != nil {
 			return false, now, err
 		}

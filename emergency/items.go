@@ -40,15 +40,15 @@ type Filter struct {
 }
 
 const itemQuery = `select s.number, s.placement, s.kind, s.state, s.result, s.reason, s.owner, s.deadline, s.batch, s.of_number,
-	s.position, s.subject, s.amount, i.id, i.epoch, i.received, i.source, i.media, i.size, i.basis, i.commitment
+	s.position, s.subject, s.amount, s.settled, i.id, i.epoch, i.received, i.source, i.media, i.size, i.basis, i.commitment
 	from journal_standing s join journal_item i on i.number = s.number `
 
 func scanItem(r *sql.Rows) (Item, error) {
 	var it Item
-	var deadline, received int64
+	var deadline, received, settled int64
 	err := r.Scan(&it.Number, &it.Placement, &it.Kind, &it.State, &it.Result, &it.Reason, &it.Owner, &deadline, &it.Batch, &it.Of,
-		&it.Position, &it.Subject, &it.Amount, &it.ID, &it.Epoch, &received, &it.Source, &it.Media, &it.Size, &it.Basis, &it.commitment)
-	it.Deadline, it.Received = db.Time(deadline), db.Time(received)
+		&it.Position, &it.Subject, &it.Amount, &settled, &it.ID, &it.Epoch, &received, &it.Source, &it.Media, &it.Size, &it.Basis, &it.commitment)
+	it.Deadline, it.Received, it.Settled = db.Time(deadline), db.Time(received), db.Time(settled)
 	return it, err
 }
 

@@ -98,6 +98,9 @@ var Schema = db.Migrations{Package: "emergency", Steps: []string{`
 	create table journal_asked (placement text primary key, question bytea not null);
 `, `
 	create index journal_standing_ready on journal_standing (placement, state, position);
+`, `
+	alter table journal_standing add column settled bigint not null default 0;
+	alter table journal_batch add column took bigint not null default 0;
 `}}
 
 // itemRow is journal_item as the ledger keeps it.
@@ -128,24 +131,25 @@ type standingRow struct {
 	Of        int64  `json:"of,omitempty"`
 	Position  int64  `json:"position,omitempty"`
 	Amount    int64  `json:"amount,omitempty"`
+	Settled   int64  `json:"settled,omitempty"`
 }
 
 func (s Standing) row() ledger.Row {
 	return ledger.Row{Table: "journal_standing", Key: strconv.FormatInt(int64(s.Number), 10), Value: standingRow{
 		Placement: string(s.Placement), Kind: string(s.Kind), State: string(s.State), Result: string(s.Result),
 		Reason: s.Reason, Owner: s.Owner, Deadline: db.Micro(s.Deadline), Batch: s.Batch, Of: int64(s.Of),
-		Position: s.Position, Amount: s.Amount,
+		Position: s.Position, Amount: s.Amount, Settled: db.Micro(s.Settled),
 	}}
 }
 
-const standingColumns = `number, placement, kind, state, result, reason, owner, deadline, batch, of_number, position, subject, amount`
+const standingColumns = `number, placement, kind, state, result, reason, owner, deadline, batch, of_number, position, subject, amount, settled`
 
 func scanStanding(r interface{ Scan(...any) error }) (Standing, error) {
 	var s Standing
-	var deadline int64
+	var deadline, settled int64
 	err := r.Scan(&s.Number, &s.Placement, &s.Kind, &s.State, &s.Result, &s.Reason, &s.Owner, &deadline,
-		&s.Batch, &s.Of, &s.Position, &s.Subject, &s.Amount)
-	s.Deadline = db.Time(deadline)
+		&s.Batch, &s.Of, &s.Position, &s.Subject, &s.Amount, &settled)
+	s.Deadline, s.Settled = db.Time(deadline), db.Time(settled)
 	return s, err
 }
 
@@ -155,14 +159,14 @@ func putStandings(ctx context.Context, tx *db.Tx, standings []Standing) error {
 	for _, s := range standings {
 		rows = append(rows, []any{
 			int64(s.Number), string(s.Placement), string(s.Kind), string(s.State), string(s.Result), s.Reason, s.Owner,
-			db.Micro(s.Deadline), s.Batch, int64(s.Of), s.Position, s.Subject, s.Amount,
+			db.Micro(s.Deadline), s.Batch, int64(s.Of), s.Position, s.Subject, s.Amount, db.Micro(s.Settled),
 		})
 	}
 	return insertMany(ctx, tx, `insert into journal_standing (`+standingColumns+`)`, rows,
 		`on conflict (number) do update set placement = excluded.placement, kind = excluded.kind, state = excluded.state,
 			result = excluded.result, reason = excluded.reason, owner = excluded.owner, deadline = excluded.deadline,
 			batch = excluded.batch, of_number = excluded.of_number, position = excluded.position,
-			subject = excluded.subject, amount = excluded.amount`)
+			subject = excluded.subject, amount = excluded.amount, settled = excluded.settled`)
 }
 
 // insertMany inserts rows with few statements: on PostgreSQL each statement is a

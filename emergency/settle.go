@@ -19,6 +19,8 @@ import (
 // kept a batch first and applied it later, or one from a stick. It needs an
 // unlock: the receipt is checked against what was sent.
 func (h *Handover) Settle(ctx context.Context, now time.Time, signed Signed) error {
+	h.took = 0 // it came by itself
+
 	r, err := ReadReceipt(h.Receiver, signed)
 	if err != nil {
 		return err
@@ -115,8 +117,8 @@ func (h *Handover) settleTx(ctx context.Context, tx *db.Tx, now time.Time, r Rec
 	if open > 0 {
 		state, next = "receipted", db.Micro(now.Add(time.Minute))
 	}
-	if _, err := tx.Exec(ctx, `update journal_batch set state = $1, receipt = $2, error = '', lease = 0, next = $3 where id = $4`,
-		state, sealed, next, r.Batch); err != nil {
+	if _, err := tx.Exec(ctx, `update journal_batch set state = $1, receipt = $2, error = '', lease = 0, next = $3, took = took + $4 where id = $5`,
+		state, sealed, next, h.took.Microseconds(), r.Batch); err != nil {
 		return fmt.Errorf("writing batch %s: %w", r.Batch, err)
 	}
 	if err := insertMany(ctx, tx, `insert into journal_note (number, at, sealed)`, notes, `on conflict (number, at) do nothing`); err != nil {

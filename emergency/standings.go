@@ -28,6 +28,7 @@ func (s Standing) columns() []column {
 		{"position", s.Position},
 		{"subject", s.Subject},
 		{"amount", s.Amount},
+		{"settled", db.Micro(s.Settled)},
 	}
 }
 

@@ -78,6 +78,7 @@ type Standing struct {
 	Of        Number    // the item a duplicate is the same as
 	Position  int64     // order of handing over
 	Subject   string    // keyed hash of the person it is about; not in the ledger
+	Settled   time.Time // when its result became known; zero while it is open
 	Amount    int64     // in cents, for payments
 }
 

@@ -22,6 +22,7 @@ func handlers() map[string]handler {
 	maps.Copy(all, sickNoteFileActs())
 	maps.Copy(all, planActs())
 	maps.Copy(all, keepingActs())
+	maps.Copy(all, backlogActs())
 	return all
 }
 

@@ -143,6 +143,7 @@ type HandedOver struct {
 	Agrees    bool                  `json:"agrees"` // both sides' books, once nothing is open
 	Next      time.Time             `json:"next,omitzero"`
 	Error     string                `json:"error,omitempty"`
+	First     bool                  `json:"first,omitempty"` // of another cell: it is more urgent and went first
 }
 
 type closedArgs struct {

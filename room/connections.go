@@ -297,6 +297,9 @@ func runHandover(ctx context.Context, r *Room, as access.Person, a runHandoverAr
 			}
 		}
 	}
+	if err := r.inOrder(ctx, a.Placements); err != nil {
+		return nil, err
+	}
 	out := []HandedOver{}
 	for _, p := range a.Placements {
 		h, err := r.handOver(ctx, as, p)

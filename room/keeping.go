@@ -53,5 +53,7 @@ func keepingDecisions() map[string]decision {
 		askHandOver:   approveHandOver,
 		askRotate:     approveRotate,
 		askKasseErase: approveEraseKasse,
+
+		askBacklogOrder: approveBacklogOrder,
 	}
 }

@@ -74,6 +74,7 @@ type Room struct {
 	channels   channelSet
 	delegates  []access.Person
 	forecasts  forecasts
+	backlogs   backlogCache
 	duty       warning.Duty
 	hosts      []hostRule
 	sources    []warning.SourceConfig

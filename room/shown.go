@@ -38,6 +38,8 @@ func (r *Room) Shown(ctx context.Context, c access.Consent) (shown any, ok bool,
 		var s recovery.Switchback
 		s, err = recovery.SwitchbackByID(ctx, r.Store, a.ID)
 		shown = s.Statement()
+	case askBacklogOrder:
+		shown, err = r.shownOrder(ctx, r.Store, c)
 	default:
 		return nil, false, nil
 	}

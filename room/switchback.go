@@ -197,6 +197,7 @@ type Drained struct {
 
 // drainCell hands over what emergency operation accepted for a cell. It may be
 // repeated as often as needed: what the other side has is never applied twice.
+// What is more urgent of the same Kasse and handing over, too, goes first.
 func drainCell(ctx context.Context, r *Room, as access.Person, a switchbackArgs) (Drained, error) {
 	out := Drained{Runs: []HandedOver{}}
 	s, err := recovery.SwitchbackByID(ctx, r.Store, a.ID)
@@ -209,11 +210,16 @@ func drainCell(ctx context.Context, r *Room, as access.Person, a switchbackArgs)
 	if _, err := s.Drain(r.Now(), nil); err != nil {
 		return out, staged(err)
 	}
-	for _, p := range s.Placements {
+	first, err := r.moreUrgent(ctx, s.Kasse, s.Service)
+	if err != nil {
+		return out, err
+	}
+	for _, p := range append(first, s.Placements...) {
 		h, err := r.drain(ctx, p)
 		if err != nil {
 			h.Error = err.Error()
 		}
+		h.First = slices.Contains(first, p)
 		out.Runs = append(out.Runs, h)
 	}
 	books, err := r.counted(ctx, s.Placements)

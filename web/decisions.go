@@ -134,6 +134,9 @@ func (s *server) shown(r *http.Request, v *consentView) (any, error) {
 			v.Kind = word
 		}
 		v.Fields = s.rawFields(shown)
+		if o, is := shown.(room.ShownOrder); is {
+			v.Fields = s.orderFields(o)
+		}
 		return shown, err
 	}
 	cmd, err := operation.Decode(v.Consent.Kind, v.Payload)
@@ -149,6 +152,7 @@ func keepingWord(kind string) (word string, ok bool) {
 	word, ok = map[string]string{
 		"key.rotate": "Neuer Schlüssel einer Kasse", "role.handover": "Übergabe von Rollen", "recipients": "Empfänger der Sicherungen", "kasse.erase": "Löschen, was für eine Kasse angenommen wurde",
 		"merge": "Zusammenführen mit dem ersten Rechner", "switchback": "Rückführung in den Regelbetrieb",
+		"backlog.order": "Reihenfolge beim Abarbeiten",
 	}[kind]
 	return word, ok
 }

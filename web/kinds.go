@@ -28,6 +28,8 @@ func kinds() map[string]kindOf {
 		"alert.sent":                    {word: "Alarm verschickt", quiet: true},
 		"answer.released":               {word: "Antworten an Absender freigegeben"},
 		"attack.ruled_out":              {word: "Angriff als Ursache ausgeschlossen"},
+		"backlog.capacity_set":          {word: "Tempo beim Abarbeiten festgelegt"},
+		"backlog.ordered":               {word: "Reihenfolge beim Abarbeiten entschieden"},
 		"backup.made":                   {word: "Sicherung gemacht", quiet: true},
 		"backup.tested":                 {word: "Sicherung zur Probe zurückgespielt", quiet: true},
 		"behaviour.set":                 {word: "Verhalten einer Schnittstelle gewählt"},

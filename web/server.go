@@ -110,6 +110,7 @@ func (s *server) insideRoutes(mux *http.ServeMux) {
 		mux.Handle(pattern, s.inside(h))
 	}
 	s.planRoutes(mux)
+	s.backRoutes(mux)
 }
 
 // outsideRoutes are the pages for everybody.

@@ -27,6 +27,8 @@ type handoverCmd struct {
 	Conflict  handoverConflictCmd  `cmd:"" help:"Both versions of a conflict. Who read them and why is put on record first."`
 	Decide    handoverDecideCmd    `cmd:"" help:"Say which version of a conflict holds."`
 
+	Backlog backlogCmd `cmd:"" help:"What piled up in emergency operation, in which order it is worked off, and until when."`
+
 	Begin handoverBeginCmd `cmd:"" help:"End intake of single placements, without a protocol."`
 	Run   handoverRunCmd   `cmd:"" help:"Hand over and compare single placements, without a protocol."`
 }
@@ -297,8 +299,12 @@ func (c *handoverRunCmd) Run(a *app) error {
 
 func showRuns(a *app, raw json.RawMessage) error {
 	return table(a, raw, "Nichts ist zu übergeben.", "Stelle angenommen übergeben abgelehnt offen abgeglichen Fehler", func(h room.HandedOver) []string {
+		place := string(h.Placement)
+		if h.First {
+			place += " (dringlicher, zuerst)"
+		}
 		return []string{
-			string(h.Placement), fmt.Sprint(h.Counts.Accepted), fmt.Sprint(h.Counts.HandedOver), fmt.Sprint(h.Counts.Rejected),
+			place, fmt.Sprint(h.Counts.Accepted), fmt.Sprint(h.Counts.HandedOver), fmt.Sprint(h.Counts.Rejected),
 			fmt.Sprint(h.Counts.Open), fmt.Sprint(h.Agrees), h.Error,
 		}
 	})
