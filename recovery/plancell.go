@@ -2,6 +2,7 @@ package recovery
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"leitstand/catalogue"
@@ -152,6 +153,23 @@ func (c *compiler) deadline(p planCell, task int) {
 			t.Deadline = at
 		}
 	}
+}
+
+func (c *compiler) label(t Task) string {
+	parts := []string{t.Kind.Word()}
+	if s, ok := c.g.Catalogue.Service(t.Service); ok {
+		parts = append(parts, s.Name)
+	}
+	if k, ok := c.g.Catalogue.Kasse(t.Kasse); ok {
+		parts = append(parts, k.Name)
+	}
+	if m, ok := c.g.Catalogue.Component(catalogue.ComponentID(t.Subject)); ok {
+		parts = append(parts, m.Name)
+	}
+	if s, ok := c.g.Catalogue.Site(t.Site); ok {
+		parts = append(parts, s.Name)
+	}
+	return strings.Join(parts, " · ")
 }
 
 func delegateOf(k catalogue.KasseID) string { return "kasse-" + string(k) }

@@ -62,6 +62,15 @@ type planNode struct {
 // cell the steps that lead back to regular operation. Cells that have been away
 // longest come first, so that "first come, first served" means what it says.
 func compile(g *Ground) (*draft, error) {
+	c, err := compiled(g)
+	if c == nil {
+		return nil, err
+	}
+	return c.d, err
+}
+
+// compiled is compile with all that the compiler has learned on the way.
+func compiled(g *Ground) (*compiler, error) {
 	if err := g.Terms.Check(); err != nil {
 		return nil, err
 	}
@@ -88,9 +97,9 @@ func compile(g *Ground) (*draft, error) {
 		c.rests(c.nodes[k])
 	}
 	if len(c.d.Tasks) == 0 {
-		return c.d, ErrNothing
+		return c, ErrNothing
 	}
-	return c.d, nil
+	return c, nil
 }
 
 // slot is the slot in which a time lies; times before the origin are negative.
@@ -264,23 +273,6 @@ func (c *compiler) validFrom(t Task) time.Time {
 	case Emergency, Rotate, Test, Observe, Switch, Backlog:
 	}
 	return c.since[t.Subject]
-}
-
-func (c *compiler) label(t Task) string {
-	parts := []string{t.Kind.Word()}
-	if s, ok := c.g.Catalogue.Service(t.Service); ok {
-		parts = append(parts, s.Name)
-	}
-	if k, ok := c.g.Catalogue.Kasse(t.Kasse); ok {
-		parts = append(parts, k.Name)
-	}
-	if m, ok := c.g.Catalogue.Component(catalogue.ComponentID(t.Subject)); ok {
-		parts = append(parts, m.Name)
-	}
-	if s, ok := c.g.Catalogue.Site(t.Site); ok {
-		parts = append(parts, s.Name)
-	}
-	return strings.Join(parts, " · ")
 }
 
 // link puts one task after another; done ones bind nothing.

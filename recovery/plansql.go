@@ -239,12 +239,35 @@ func CurrentTerms(ctx context.Context, q db.Querier) (Terms, error) {
 
 // PutReports stores what somebody reports on tasks: one entry for all.
 func PutReports(ctx context.Context, tx *db.Tx, now time.Time, by string, rs []Report) ([]Report, error) {
+	rows, err := putReports(ctx, tx, now, by, rs)
+	if err != nil {
+		return nil, err
+	}
+	subject := ""
+	if len(rs) == 1 {
+		subject = rs[0].Task
+	}
+	_, err = ledger.Append(ctx, tx, ledger.Entry{
+		At: now, Actor: by, Kind: "plan.reported", Subject: subject, Data: map[string]int{"reports": len(rs)}, Rows: rows,
+	})
+	return rs, err
+}
+
+// putReports stores reports and returns their rows for the caller's entry.
+func putReports(ctx context.Context, tx *db.Tx, now time.Time, by string, rs []Report) ([]ledger.Row, error) {
 	rows := make([]ledger.Row, 0, len(rs))
 	for i := range rs {
 		r := &rs[i]
 		r.Known, r.By, r.At, r.Since = db.Trim(now), by, db.Trim(r.At), db.Trim(r.Since)
 		if err := r.Check(); err != nil {
 			return nil, err
+		}
+		var last sql.NullInt64
+		if err := tx.QueryRow(ctx, `select max(known) from recovery_report where task = $1`, r.Task).Scan(&last); err != nil {
+			return nil, fmt.Errorf("reading the last report on %q: %w", r.Task, err)
+		}
+		if last.Valid && !db.Time(last.Int64).Before(r.Known) { // a clock that stands still must not hide which is newer
+			r.Known = db.Time(last.Int64 + 1)
 		}
 		key := "pr-" + rand.Text()[:12]
 		if _, err := tx.Exec(ctx, `insert into recovery_report (id, task, what, at, since, known, by_person, reason) values ($1, $2, $3, $4, $5, $6, $7, $8)`,
@@ -254,14 +277,7 @@ func PutReports(ctx context.Context, tx *db.Tx, now time.Time, by string, rs []R
 		r.key = key
 		rows = append(rows, r.row())
 	}
-	subject := ""
-	if len(rs) == 1 {
-		subject = rs[0].Task
-	}
-	_, err := ledger.Append(ctx, tx, ledger.Entry{
-		At: now, Actor: by, Kind: "plan.reported", Subject: subject, Data: map[string]int{"reports": len(rs)}, Rows: rows,
-	})
-	return rs, err
+	return rows, nil
 }
 
 // row keeps free text out of the ledger: it holds the hash of what was written.

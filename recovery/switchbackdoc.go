@@ -28,18 +28,25 @@ func docRow(kind, id string, body json.RawMessage) ledger.Row {
 
 // Put stores an acceptance, a list of steps or a partner and appends its entry.
 func Put(ctx context.Context, tx *db.Tx, now time.Time, actor, kind, reason string, d doc) error {
+	row, err := putDoc(ctx, tx, now, d)
+	if err != nil {
+		return err
+	}
+	_, err = ledger.Append(ctx, tx, ledger.Entry{At: now, Actor: actor, Kind: kind, Subject: d.docID(), Reason: reason, Rows: []ledger.Row{row}})
+	return err
+}
+
+// putDoc stores one and returns its row for the caller's entry.
+func putDoc(ctx context.Context, tx *db.Tx, now time.Time, d doc) (ledger.Row, error) {
 	body, err := json.Marshal(d)
 	if err != nil {
-		return fmt.Errorf("encoding %s %q: %w", d.docKind(), d.docID(), err)
+		return ledger.Row{}, fmt.Errorf("encoding %s %q: %w", d.docKind(), d.docID(), err)
 	}
 	if _, err := tx.Exec(ctx, `insert into recovery_doc (kind, id, at, body) values ($1, $2, $3, $4)
 		on conflict (kind, id) do update set body = excluded.body`, d.docKind(), d.docID(), db.Micro(now), string(body)); err != nil {
-		return fmt.Errorf("storing %s %q: %w", d.docKind(), d.docID(), err)
+		return ledger.Row{}, fmt.Errorf("storing %s %q: %w", d.docKind(), d.docID(), err)
 	}
-	_, err = ledger.Append(ctx, tx, ledger.Entry{
-		At: now, Actor: actor, Kind: kind, Subject: d.docID(), Reason: reason, Rows: []ledger.Row{docRow(d.docKind(), d.docID(), body)},
-	})
-	return err
+	return docRow(d.docKind(), d.docID(), body), nil
 }
 
 // readDocs reads all of a kind, oldest first.
