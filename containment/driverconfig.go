@@ -33,6 +33,8 @@ type DriverConfig struct {
 	Evidence     *EvidenceConfig     `yaml:"evidence"`
 	Drivers      []DriverSpec        `yaml:"drivers"`
 	Environments []EnvironmentConfig `yaml:"environments"`
+	// Recovery says which drivers carry out steps of the way back.
+	Recovery []RecoveryConfig `yaml:"recovery"`
 
 	dir    string
 	always []netip.Prefix
@@ -184,6 +186,11 @@ func (c *DriverConfig) check() error {
 	for _, e := range c.Environments {
 		if err := c.checkEnvironment(e, kinds, seen); err != nil {
 			return fmt.Errorf("environment %q: %w", e.ID, err)
+		}
+	}
+	for _, r := range c.Recovery {
+		if err := r.check(kinds); err != nil {
+			return fmt.Errorf("recovery %q of %q: %w", r.Kind, r.Subject, err)
 		}
 	}
 	return nil

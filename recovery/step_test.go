@@ -204,7 +204,7 @@ func TestNothingThatActedOutsideIsRepeatedWithoutAPersonsWord(t *testing.T) {
 	repeat := func(s recovery.Step, now time.Time) (recovery.Step, error) {
 		return s.Repeat(now, "nachgesehen: nichts geschehen", "lead")
 	}
-	if s, err = x.Change(t.Context(), v.Task, "lead", "step.repeat", repeat); err != nil || s.Round != 2 {
+	if s, err = x.Change(t.Context(), v.Task, "lead", "step.repeated", repeat); err != nil || s.Round != 2 {
 		t.Fatalf("%+v: %v", s, err)
 	}
 	v, err = board(t, store, g, p, nil).Step(v.ID)

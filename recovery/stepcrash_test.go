@@ -196,7 +196,7 @@ func settleSteps(t *testing.T, dir, outside, at string, repeat bool, repeats map
 			}
 		}
 		repeats[s.ID]++
-		if _, err := x.Change(t.Context(), s.Task, "lead", "step.repeat", func(s recovery.Step, now time.Time) (recovery.Step, error) {
+		if _, err := x.Change(t.Context(), s.Task, "lead", "step.repeated", func(s recovery.Step, now time.Time) (recovery.Step, error) {
 			return s.Repeat(now, "Absturz", "lead")
 		}); err != nil {
 			t.Fatal(err)

@@ -21,6 +21,7 @@ func handlers() map[string]handler {
 	all := roomActs()
 	maps.Copy(all, sickNoteFileActs())
 	maps.Copy(all, planActs())
+	maps.Copy(all, stepActs())
 	maps.Copy(all, keepingActs())
 	maps.Copy(all, backlogActs())
 	return all

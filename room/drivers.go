@@ -104,6 +104,9 @@ func (r *Room) RunDrivers(ctx context.Context) error {
 		if err == nil {
 			err = errors.Join(r.Isolate(ctx), d.takeBack(ctx))
 		}
+		if _, stepErr := r.runOrdered(ctx, ""); stepErr != nil {
+			err = errors.Join(err, stepErr)
+		}
 		if now := r.Now(); !now.Before(verify) {
 			err = errors.Join(err, d.x.Verify(ctx))
 			verify = now.Add(time.Minute)

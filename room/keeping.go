@@ -55,5 +55,7 @@ func keepingDecisions() map[string]decision {
 		askKasseErase: approveEraseKasse,
 
 		askBacklogOrder: approveBacklogOrder,
+		askStepSkip:     approveStep,
+		askStepStart:    approveStep,
 	}
 }

@@ -70,6 +70,7 @@ type Room struct {
 
 	isolator   Isolator
 	drivers    driverSet
+	steps      *recovery.StepRunner
 	regular    map[catalogue.PlacementID]RegularConfig
 	channels   channelSet
 	delegates  []access.Person
@@ -176,6 +177,7 @@ func Open(ctx context.Context, opt Options) (_ *Room, err error) {
 	}
 	r.fence.also = opt.Guard
 	r.Store.BeforeCommit(r.fence.hook)
+	r.steps = &recovery.StepRunner{Store: r.Store, Now: r.Now}
 	if err := r.openJournals(place); err != nil {
 		return nil, err
 	}

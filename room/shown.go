@@ -40,6 +40,11 @@ func (r *Room) Shown(ctx context.Context, c access.Consent) (shown any, ok bool,
 		shown = s.Statement()
 	case askBacklogOrder:
 		shown, err = r.shownOrder(ctx, r.Store, c)
+	case askStepSkip, askStepStart:
+		var a stepArgs
+		if a, err = payload[stepArgs](c); err == nil {
+			shown, _, err = r.shownStep(ctx, c.Kind, a)
+		}
 	default:
 		return nil, false, nil
 	}

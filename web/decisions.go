@@ -153,6 +153,7 @@ func keepingWord(kind string) (word string, ok bool) {
 		"key.rotate": "Neuer Schlüssel einer Kasse", "role.handover": "Übergabe von Rollen", "recipients": "Empfänger der Sicherungen", "kasse.erase": "Löschen, was für eine Kasse angenommen wurde",
 		"merge": "Zusammenführen mit dem ersten Rechner", "switchback": "Rückführung in den Regelbetrieb",
 		"backlog.order": "Reihenfolge beim Abarbeiten",
+		"step.skip":     "Auslassen eines Schritts der Wiederherstellung", "step.start": "Schritt der Wiederherstellung durch einen Treiber",
 	}[kind]
 	return word, ok
 }

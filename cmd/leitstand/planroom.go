@@ -27,6 +27,7 @@ type planRoomCmds struct {
 	Forecast   planForecastCmd   `cmd:"" help:"When things will be, as P50 and P90 of many simulated runs, and how many cells are back when."`
 	Whatif     planWhatifCmd     `cmd:"" help:"What another team, weight, order, a lost site or a revoked clearance would mean for each Kasse. Changes nothing."`
 	Report     planReportCmd     `cmd:"" help:"Report how far tasks have come."`
+	Step       planStepCmd       `cmd:"" help:"Carry the plan out: steps by hand or by drivers, each with its gate, evidence and outcome."`
 	Terms      planTermsCmd      `cmd:"" help:"Print teams, durations and priorities that plans rest on, as JSON."`
 	Agree      planAgreeCmd      `cmd:"" help:"Agree on teams and durations from a JSON file (see plan terms)."`
 	Priorities planPrioritiesCmd `cmd:"" help:"Ask a second person to change what comes first; shows what it means for each Kasse."`
