@@ -16,7 +16,7 @@ const (
 	personCookie = "handelnd"  // who acted last, to choose it again
 )
 
-// maxForm is the size of the largest form: a notice of 20,000 bytes, encoded.
+// maxForm is the size of the largest form but one: a notice of 20,000 bytes, encoded.
 const maxForm = 128 << 10
 
 // policy lets pages use what the program brings with it and nothing else: no
@@ -82,7 +82,11 @@ func (s *server) admit(w http.ResponseWriter, r *http.Request) (moved bool, err 
 	if !known {
 		return false, &failure{status: http.StatusForbidden, text: "Bitte öffnen Sie die Adresse, die beim Start ausgegeben wurde; sie enthält den Zugang für ein Gerät. Eine weitere gibt der Befehl: leitstand link --data ORDNER."}
 	}
-	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+	limit := int64(maxForm)
+	if r.Pattern == imagePattern {
+		limit = maxImageForm
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, limit)
 	return false, nil
 }
 

@@ -37,6 +37,8 @@ type server struct {
 	pages map[string]*template.Template
 	news  *newsroom
 	names atomic.Pointer[map[string]string] // of people, by id
+
+	images chan struct{} // taken while an image is read
 }
 
 // New returns the handler of a room's screens. Devices that a link of the room
@@ -47,7 +49,7 @@ func New(r *room.Room) http.Handler {
 	if err != nil {
 		panic(err) // embedded by time/tzdata
 	}
-	s := &server{room: r, zone: zone, news: &newsroom{}}
+	s := &server{room: r, zone: zone, news: &newsroom{}, images: make(chan struct{}, imagesAtATime)}
 	s.pages = s.parsePages()
 	assets, err := fs.Sub(files, "assets")
 	if err != nil {
@@ -106,6 +108,7 @@ func (s *server) insideRoutes(mux *http.ServeMux) {
 		"POST /notbetrieb/eau/{kasse}/sendung/{nummer}": s.decideHeld,
 		"POST /notbetrieb/eau/{kasse}/fehlermeldungen":  s.releaseAnswers,
 		"POST /notbetrieb/eau/{kasse}/papier":           s.takePaper,
+		imagePattern:                                    s.takePaperImage,
 	} {
 		mux.Handle(pattern, s.inside(h))
 	}

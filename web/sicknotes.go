@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -197,18 +198,27 @@ func (s *server) takePaper(w http.ResponseWriter, r *http.Request) error {
 		}
 		args["typed"] = p
 	}
+	return s.paperTaken(w, r, person, args)
+}
+
+// paperTaken hands certificates on paper to the room and says under which numbers they are kept.
+func (s *server) paperTaken(w http.ResponseWriter, r *http.Request, person string, args map[string]any) error {
 	taken, err := s.act(r.Context(), person, "sicknote.paper", args)
-	if errors.Is(err, sicknote.ErrPaper) {
+	if errors.Is(err, sicknote.ErrPaper) && args["image"] == nil {
 		return &failure{status: http.StatusUnprocessableEntity, text: "Das ist keine vollständige Bescheinigung: " + strings.TrimSuffix(err.Error(), ": "+sicknote.ErrPaper.Error())}
 	}
 	if err != nil {
-		return err
+		return imageFailure(err)
 	}
 	mails, ok := taken.([]sicknote.Mail)
 	if !ok || len(mails) == 0 {
 		return errors.New("taking paper gave no item")
 	}
-	return seeOther(w, r, "/notbetrieb/eau/"+k+"?genommen="+mails[0].Label)
+	labels := make([]string, 0, len(mails))
+	for _, m := range mails {
+		labels = append(labels, m.Label)
+	}
+	return seeOther(w, r, "/notbetrieb/eau/"+r.PathValue("kasse")+"?"+url.Values{"genommen": {strings.Join(labels, ", ")}}.Encode())
 }
 
 // typedPaper reads the fields that were typed in.

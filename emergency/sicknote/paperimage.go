@@ -13,6 +13,12 @@ type Scanned struct {
 	Text  []byte `json:"text"` // the 28 fields, UTF-8
 }
 
+// Why an image gave no certificate; a barcode that is none of one is ErrPaper.
+var (
+	ErrImage     = barcode.ErrImage    // no PNG or JPEG within the limits
+	ErrNoBarcode = barcode.ErrNotFound // no barcode could be read
+)
+
 // ReadPaperImage finds the certificates for the Kasse in a photograph or scan (PNG or
 // JPEG): their PDF417 barcodes. Other barcodes of the sheet are passed over; when
 // there are only others, the error says what is wrong with the first.
