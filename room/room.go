@@ -128,7 +128,8 @@ func migrations() []db.Migrations {
 func (r *Room) Keepers() []ledger.Keeper {
 	var out []ledger.Keeper
 	for _, k := range [][]ledger.Keeper{
-		{catalogue.Keeper()}, access.Keepers(), warning.Keepers(), incident.Keepers(), forensics.Keepers(),
+		{catalogue.Keeper()},
+		access.Keepers(), warning.Keepers(), incident.Keepers(), forensics.Keepers(),
 		operation.Keepers(), containment.Keepers(), notice.Keepers(), recovery.ReturnKeepers(), recovery.PlanKeepers(), keepers(),
 	} {
 		out = append(out, k...)
