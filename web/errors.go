@@ -51,6 +51,7 @@ func known() []struct {
 		{warning.ErrDecided, failure{http.StatusConflict, "Über dieses Signal ist schon entschieden."}},
 		{recovery.ErrNoPlan, failure{http.StatusNotFound, "Es gibt noch keinen Plan der Wiederherstellung."}},
 		{recovery.ErrNothing, failure{http.StatusConflict, "Es ist nichts wiederherzustellen: Alles läuft."}},
+		{recovery.ErrNoStep, failure{http.StatusNotFound, "Diesen Schritt gibt es nicht."}},
 		{recovery.ErrNoTask, failure{http.StatusNotFound, "Diese Position gibt es im Plan nicht."}},
 		{recovery.ErrNoTeam, failure{http.StatusNotFound, "Dieses Team gibt es im Plan nicht."}},
 		{ledger.ErrNoEntry, failure{http.StatusNotFound, "Diesen Eintrag gibt es nicht."}},

@@ -113,6 +113,7 @@ func (s *server) insideRoutes(mux *http.ServeMux) {
 		mux.Handle(pattern, s.inside(h))
 	}
 	s.planRoutes(mux)
+	s.stepRoutes(mux)
 	s.backRoutes(mux)
 }
 

@@ -103,6 +103,8 @@ func (s *server) functions() template.FuncMap {
 		"fristen":    func(word string, of []deadline) deadlinePart { return deadlinePart{word, of} },
 		"aenderung":  func(word string, of []notice.Change) changePart { return changePart{word, of} },
 		"art":        kindWord,
+		"schritt":    stepLink,
+		"tat":        func(p *stepView, act string) stepForm { return p.form(act) },
 	}
 }
 
