@@ -117,7 +117,7 @@ func previewRevocation(_ context.Context, r *Room, a idArgs) (RevocationPreview,
 	out := RevocationPreview{Clearance: a.ID, Flagged: []string{}}
 	cmd := &operation.RevokeClearance{Clearance: a.ID}
 	cmd.Reason = "Vorschau"
-	cmd.Sign(r.Now(), access.Person{ID: "preview", Roles: []access.Role{access.CrisisLead, access.Examiner}})
+	cmd.Sign(r.Now(), access.Person{ID: "preview", Roles: []access.Role{access.CrisisLead, access.Examiner}, Active: true})
 	s := r.Operation.Current()
 	change, err := operation.Apply(s, cmd)
 	if err != nil {

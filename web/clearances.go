@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -90,11 +89,9 @@ func (s *server) grantClearance(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return &failure{status: http.StatusUnprocessableEntity, text: "Bitte wählen, was freigegeben werden soll."}
 	}
-	hash := strings.ToLower(strings.TrimSpace(f.Get("hash")))
-	size, serr := strconv.ParseInt(strings.TrimSpace(f.Get("groesse")), 10, 64)
-	name := strings.TrimSpace(f.Get("beleg"))
-	if !sha256Text.MatchString(hash) || name == "" || serr != nil || size <= 0 {
-		return &failure{status: http.StatusUnprocessableEntity, text: "Ohne Beleg keine Freigabe: Bitte Namen, Größe in Bytes und SHA-256 der Belegdatei (64 Zeichen 0–9, a–f) angeben."}
+	evidence, err := evidenceOf(r, "Ohne Beleg keine Freigabe")
+	if err != nil {
+		return err
 	}
 	until, err := s.localTime(f.Get("bis"))
 	if err != nil {
@@ -102,7 +99,7 @@ func (s *server) grantClearance(w http.ResponseWriter, r *http.Request) error {
 	}
 	app := forensics.Application{
 		Scope: scope, Check: forensics.Check(f.Get("pruefung")), Until: until, Conditions: strings.TrimSpace(f.Get("auflagen")),
-		Evidence: []forensics.Evidence{{Name: name, SHA256: hash, Size: size}},
+		Evidence: evidence,
 	}
 	c, err := room.Do[access.Consent](r.Context(), s.room, person, "clearance.grant", struct {
 		forensics.Application
@@ -130,5 +127,5 @@ func (s *server) revokeClearance(w http.ResponseWriter, r *http.Request) error {
 	if _, err := s.act(r.Context(), person, "clearance.revoke", map[string]string{"id": r.PathValue("id"), "reason": reason}); err != nil {
 		return err
 	}
-	return seeOther(w, r, "/freigaben#"+r.PathValue("id"))
+	return seeOther(w, r, "/freigaben/"+r.PathValue("id")+"/widerruf")
 }

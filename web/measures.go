@@ -19,6 +19,7 @@ import (
 
 type measuresPage struct {
 	Measures []measureView
+	Acts     []containment.Act // outside, that need a person: without outcome, or contradicted by what was seen
 	Actor    actor
 }
 
@@ -38,6 +39,9 @@ func (s *server) measures(w http.ResponseWriter, r *http.Request) error {
 	if page.Actor, err = s.actors(r, access.CrisisLead, access.Operator); err != nil {
 		return err
 	}
+	if page.Acts, err = s.unsettledActs(r); err != nil {
+		return err
+	}
 	state, now := s.room.Operation.Current(), s.room.Now()
 	for _, m := range all {
 		v := measureView{Measure: m}
@@ -54,6 +58,39 @@ func (s *server) measures(w http.ResponseWriter, r *http.Request) error {
 		page.Measures = append(page.Measures, v)
 	}
 	return s.render(w, r, http.StatusOK, "massnahmen", page)
+}
+
+// unsettledActs are the acts outside that a person must look at, oldest first. One
+// that is only just being carried out is among them until its outcome is on record.
+func (s *server) unsettledActs(r *http.Request) ([]containment.Act, error) {
+	acts, err := containment.Acts(r.Context(), s.room.Store)
+	return slices.DeleteFunc(acts, func(a containment.Act) bool {
+		return a.State != containment.Intended && a.State != containment.Unclear
+	}), err
+}
+
+// resolveAct is a person's word on an act without outcome. Nothing is repeated
+// without it.
+func (s *server) resolveAct(w http.ResponseWriter, r *http.Request) error {
+	if err := parse(r); err != nil {
+		return err
+	}
+	person, err := as(w, r)
+	if err != nil {
+		return err
+	}
+	reason, err := needed(r, "grund", "Bitte sagen, was gesehen wurde; es kommt ins Buch.")
+	if err != nil {
+		return err
+	}
+	d := containment.Decision(r.PostForm.Get("entscheidung"))
+	if !slices.Contains([]containment.Decision{containment.Repeat, containment.IsDone, containment.IsNotDone}, d) {
+		return &failure{status: http.StatusUnprocessableEntity, text: "Bitte wählen: wiederholen, ist geschehen oder ist nicht geschehen."}
+	}
+	if _, err := s.act(r.Context(), person, "driver.resolve", map[string]string{"id": r.PathValue("id"), "decision": string(d), "reason": reason}); err != nil {
+		return err
+	}
+	return seeOther(w, r, "/massnahmen")
 }
 
 // measureFormPage is the form, also when it comes back with a preview.
@@ -119,7 +156,12 @@ func (s *server) plan(r *http.Request) (containment.Plan, error) {
 	p.Selection.Kassen = typed[catalogue.KasseID](f["kasse"])
 	p.Selection.Services = typed[catalogue.ServiceID](f["dienst"])
 	p.Selection.Sites = typed[catalogue.SiteID](f["standort"])
-	p.Selection.Except = typed[string](f["ausser"])
+	p.Selection.Placements = typed[catalogue.PlacementID](f["stelle"])
+	for _, list := range f["ausser"] {
+		for e := range strings.SplitSeq(list, ",") {
+			p.Selection.Except = append(p.Selection.Except, typed[string]([]string{strings.TrimSpace(e)})...)
+		}
+	}
 	p.Emergency = typed[catalogue.ServiceID](f["notbetrieb"])
 	for _, svc := range s.room.Catalogue.Services {
 		if v := f.Get("tuer-" + string(svc.ID)); v != "" {

@@ -92,6 +92,8 @@ func (s *server) functions() template.FuncMap {
 		"stufe":      levelWord,
 		"massnahme":  measureWord,
 		"pruefung":   checkWord,
+		"liste":      listWord,
+		"umfangsart": scopeWord,
 		"freigabe":   clearanceWord,
 		"verhalten":  behaviourWord,
 		"gruppe":     audienceWord,
