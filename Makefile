@@ -1,5 +1,5 @@
 # One screen. `make check` is what CI runs; the longer runs report figures.
-.PHONY: sicknote-load build run check test lint fmt fuzz bench psplib psplib-seconds gateway-bench two-nodes backup-bench long
+.PHONY: old-room sicknote-load build run check test lint fmt fuzz bench psplib psplib-seconds gateway-bench two-nodes backup-bench long
 # leitstand-token is needed only where keys lie in PKCS#11 tokens; put it beside leitstand.
 build:
 	CGO_ENABLED=0 go build -trimpath -o leitstand ./cmd/leitstand
@@ -25,3 +25,6 @@ backup-bench: ; LEITSTAND_LONG=1 go test ./room -count=1 -run TestLongBackup -v
 long: ; LEITSTAND_LONG=1 go test -timeout 4h -run 'Full|Long' ./...
 # 40,000 sick notes through 80 mailboxes, and 2,000 encrypted ones: rates, stages, ratio to a bare insert.
 sicknote-load: ; LEITSTAND_LONG=1 go test ./emergency/sicknote -timeout 60m -count=1 -run TestLongLoad -v
+# After a change of a schema: keep a room of the program before it (COMMIT), which must open for ever, and note the new steps.
+old-room: ; ./tools/oldroom.sh $${COMMIT:?the last commit before the change} room/testdata/old/$${NAME:?number and commit, such as 06-1a4ea88}.tgz
+	go test ./room -run StepsThatRooms -update-steps

@@ -116,7 +116,7 @@ func (js *Journals) List(ctx context.Context) ([]catalogue.KasseID, error) {
 	}
 	var out []catalogue.KasseID
 	for _, n := range names {
-		if k, ok := kasseOf(n); ok {
+		if k, ok := KasseOf(n); ok {
 			out = append(out, k)
 		}
 	}

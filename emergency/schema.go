@@ -296,8 +296,8 @@ func (b Book) row() ledger.Row {
 	return ledger.Row{Table: "journal_book", Key: string(b.Placement), Value: b}
 }
 
-// kasseOf reads the Kasse out of a store's name.
-func kasseOf(store string) (catalogue.KasseID, bool) {
+// KasseOf reads the Kasse out of a store's name.
+func KasseOf(store string) (catalogue.KasseID, bool) {
 	ik, ok := strings.CutPrefix(store, storePrefix)
 	return catalogue.KasseID(ik), ok && ik != ""
 }

@@ -91,14 +91,7 @@ func (r *Room) copyRoom(ctx context.Context, a backupArgs) (Manifest, error) {
 			return m, err
 		}
 	}
-	b, err := json.MarshalIndent(m, "", "  ")
-	if err != nil {
-		return m, fmt.Errorf("writing the backup: %w", err)
-	}
-	if _, err := writeDurable(filepath.Join(a.To, manifestFile), append(b, '\n'), nil); err != nil {
-		return m, fmt.Errorf("finishing the backup: %w", err)
-	}
-	return m, nil
+	return m, m.write(a.To)
 }
 
 func (m Manifest) sealed() bool {
@@ -151,24 +144,28 @@ func (r *Room) copyStores(ctx context.Context, m *Manifest, a backupArgs, to Rec
 		if err != nil {
 			return err
 		}
-		if err := r.copyStore(ctx, m, a.To, j.Store(), k, to); err != nil {
+		keys, err := to.of(k)
+		if err != nil {
+			return err
+		}
+		if err := copyStore(ctx, m, a.To, j.Store(), r.Public(), keys); err != nil {
 			return err
 		}
 	}
 	if a.Kasse != "" {
 		return nil
 	}
-	return r.copyStore(ctx, m, a.To, r.Store, "", to)
+	keys, err := to.of("")
+	if err != nil {
+		return err
+	}
+	return copyStore(ctx, m, a.To, r.Store, r.Public(), keys)
 }
 
 // copyStore writes one store as a SQLite file. The head is taken first: it must
 // not say more than the copy holds.
-func (r *Room) copyStore(ctx context.Context, m *Manifest, dir string, d *db.DB, k catalogue.KasseID, to Recipients) error {
-	keys, err := to.of(k)
-	if err != nil {
-		return err
-	}
-	h, ok, err := ledger.Newest(ctx, d, r.Public())
+func copyStore(ctx context.Context, m *Manifest, dir string, d *db.DB, public string, keys []age.Recipient) error {
+	h, ok, err := ledger.Newest(ctx, d, public)
 	if err != nil {
 		return err
 	}

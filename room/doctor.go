@@ -70,7 +70,7 @@ func doctor(ctx context.Context, r *Room, a doctorArgs) (Checkup, error) {
 	c := Checkup{At: r.Now()}
 	looks := []func(context.Context, *Checkup) error{
 		r.lookDisk, r.lookGrowth, r.lookFiles, r.lookClock, r.lookTimeSource, r.lookCertificates, r.lookPeople, r.lookRules, r.lookSignals, r.lookAlarm,
-		r.lookBackup, r.lookRestoreTest, r.lookCopy, r.lookWitness, r.lookKeys, r.lookMail, r.lookAnswers, r.lookDrivers,
+		r.lookBackup, r.lookRestoreTest, r.lookCopy, r.lookUpgrade, r.lookWitness, r.lookKeys, r.lookMail, r.lookAnswers, r.lookDrivers,
 	}
 	if a.Probe {
 		looks = append(looks, r.lookProbes)

@@ -1,7 +1,14 @@
 package room
 
-import "time"
+import (
+	"time"
+
+	"leitstand/base/db"
+)
 
 // TrustSilence makes the room take every silent gateway for one that has stopped:
 // what the lease is there to prevent. For the control of the test with two nodes.
 func (d *Doors) TrustSilence() { d.watch.Margin = -time.Hour }
+
+// AllMigrations are those of the room's store and of every Kasse's.
+func AllMigrations() []db.Migrations { return append(migrations(), journalMigrations()[1:]...) }

@@ -150,12 +150,14 @@ func (n *Node) Step(ctx context.Context) error {
 	return nil
 }
 
-// reach opens the store when it is first there.
+// reach opens the store when it is first there. It never migrates it: which program
+// upgrades a room is decided by who leads it. A node of another version waits,
+// without a lease, until the room's doors have the form that it knows.
 func (n *Node) reach(ctx context.Context) (*db.DB, error) {
 	if s := n.Store(); s != nil {
 		return s, nil
 	}
-	s, err := db.InPostgres(n.config.Database, n.config.Place).Open(ctx, "room", migrations()...)
+	s, err := db.InPostgres(n.config.Database, n.config.Place).AsIs(ctx, "room", operation.Schema, gateway.Schema)
 	if err != nil {
 		return nil, err
 	}

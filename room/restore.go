@@ -25,7 +25,7 @@ func Restore(ctx context.Context, from string, opt Options) (Manifest, []Verifie
 		return Manifest{}, nil, err
 	}
 	half := opt
-	half.Data = opt.Data + partialSuffix
+	half.Data, half.restored = opt.Data+partialSuffix, true
 	if err := os.RemoveAll(half.Data); err != nil {
 		return Manifest{}, nil, fmt.Errorf("removing what an interrupted try left: %w", err)
 	}

@@ -49,6 +49,8 @@ type Options struct {
 	CopyTo       string         // second place, which is copied to all the time and asked who may write; "" for none
 	Guard        db.Hook        // asked before every commit to every store; nil: nobody is asked
 	Alone        *Alone         // begin although the second place cannot be asked
+
+	restored bool // a copy was just unpacked here: it is its own way back
 	// Uptime is the clock that nobody sets; nil: this machine's, or none with a Clock given.
 	Uptime Uptime
 }
@@ -87,6 +89,7 @@ type Room struct {
 	lockedWhy string
 
 	fence     fence
+	alone     func() error  // keeps other nodes from leading while the room is upgraded; nil otherwise
 	copier    *copier       // nil without a second place
 	mailboxes []string      // addresses, set by Connect
 	tokens    []*token.Keys // of mailboxes, likewise
@@ -170,6 +173,10 @@ func Open(ctx context.Context, opt Options) (_ *Room, err error) {
 	if err := mustHold(ctx, place); err != nil {
 		return nil, err
 	}
+	upgraded, err := r.upgrade(ctx, place)
+	if err != nil {
+		return nil, err
+	}
 	if r.Store, err = place.Open(ctx, "room", migrations()...); err != nil {
 		return nil, err
 	}
@@ -186,6 +193,9 @@ func Open(ctx context.Context, opt Options) (_ *Room, err error) {
 		return nil, err
 	}
 	if err := r.startClock(ctx); err != nil {
+		return nil, err
+	}
+	if err := r.upgraded(ctx, upgraded); err != nil {
 		return nil, err
 	}
 	return r, r.start(ctx)
@@ -217,7 +227,7 @@ func (r *Room) openJournals(place db.Place) error {
 	}
 	r.Journals = emergency.NewJournals(emergency.Config{
 		Place: place, Key: r.key, Index: index, Guard: r.fence.hook,
-		Migrations: []db.Migrations{sicknote.Schema}, Keepers: sicknote.Keepers(), Notes: sicknote.Notes(),
+		Migrations: journalServices(), Keepers: sicknote.Keepers(), Notes: sicknote.Notes(),
 	})
 	return nil
 }

@@ -235,6 +235,3 @@ func (r *Room) copiesMade(ctx context.Context, k catalogue.KasseID) (n int, newe
 	}
 	return n, newest, nil
 }
-
-// upgradePrefix begins the names of the copies that are made before a migration.
-const upgradePrefix = "before-upgrade-"

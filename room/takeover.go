@@ -49,7 +49,7 @@ func TakeOver(ctx context.Context, a TakeOverArgs, opt Options) (Taken, error) {
 		return Taken{}, err
 	}
 	half := opt
-	half.CopyTo, half.Data = "", opt.Data+partialSuffix
+	half.CopyTo, half.Data, half.restored = "", opt.Data+partialSuffix, true
 	if err := os.RemoveAll(half.Data); err != nil {
 		return Taken{}, fmt.Errorf("removing what an interrupted try left: %w", err)
 	}

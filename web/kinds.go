@@ -106,6 +106,7 @@ func kinds() map[string]kindOf {
 		"role.handed_over":              {word: "Rollen übergeben"},
 		"room.resumed_alone":            {word: "Ohne zweiten Ort weitergemacht"},
 		"room.taken_over":               {word: "Zweiter Rechner hat übernommen"},
+		"room.upgraded":                 {word: "Raum auf neue Programmfassung umgestellt"},
 		"rotation.proven":               {word: "Wechsel der Kennungen nachgewiesen"},
 		"sicknote.held":                 {word: "Zurückgelegte eAU vor der Frist"},
 		"side.closed":                   {word: "Probe: Regelseite zu, Notbetrieb beginnt"},

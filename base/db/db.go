@@ -52,6 +52,7 @@ type Hook func(ctx context.Context, tx *Tx) error
 type DB struct {
 	name   string
 	file   string // of SQLite; empty on PostgreSQL
+	schema []Migrations
 	engine engine
 	write  *sql.DB // one connection on SQLite, owned by the writer goroutine
 	read   *sql.DB

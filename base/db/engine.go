@@ -17,6 +17,8 @@ type engine interface {
 	lockStore(ctx context.Context, tx *Tx, store string) error
 	// snapshot are the options of a transaction that reads one consistent state.
 	snapshot() *sql.TxOptions
+	// hasTable counts the tables with the name $1: 0 or 1.
+	hasTable() string
 	// explain adds what to do to errors that a person can do something about.
 	explain(err error) error
 }
@@ -38,6 +40,10 @@ func (sqliteEngine) lockStore(context.Context, *Tx, string) error { return nil }
 
 // snapshot needs no options: a reading transaction in WAL mode sees one state.
 func (sqliteEngine) snapshot() *sql.TxOptions { return nil }
+
+func (sqliteEngine) hasTable() string {
+	return `select count(*) from sqlite_schema where type = 'table' and name = $1`
+}
 
 func (sqliteEngine) explain(err error) error {
 	var e *sqlite.Error

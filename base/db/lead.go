@@ -83,6 +83,27 @@ func (l *Lease) acquire(ctx context.Context, schema, node string, now time.Time)
 		node, Micro(now)).Scan(&l.Token)
 }
 
+// Alone keeps every node from leading until release is called, for work that no
+// leader may be disturbed by; ErrNotLeading when one leads. In files, whoever owns the
+// directory is alone.
+func (p Place) Alone(ctx context.Context) (release func() error, err error) {
+	if p.url == "" {
+		return func() error { return nil }, nil
+	}
+	conn, err := pgx.Connect(ctx, p.url)
+	if err != nil {
+		return nil, fmt.Errorf("connecting to be alone: %w", err)
+	}
+	var ours bool
+	if err := conn.QueryRow(ctx, `select pg_try_advisory_lock($1)`, advisory("lead "+p.dir+"lead")).Scan(&ours); err != nil {
+		return nil, errors.Join(fmt.Errorf("asking whether somebody leads: %w", err), conn.Close(ctx))
+	}
+	if !ours {
+		return nil, errors.Join(ErrNotLeading, conn.Close(ctx))
+	}
+	return func() error { return conn.Close(context.WithoutCancel(ctx)) }, nil
+}
+
 // Guard refuses a transaction of a node that leads no more. It belongs before
 // every commit to every store of the place.
 func (l *Lease) Guard(ctx context.Context, tx *Tx) error {

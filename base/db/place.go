@@ -35,8 +35,21 @@ func (p Place) Engine() string {
 var storeName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,40}$`)
 
 // Open opens or creates the store name and brings it to the newest version of
-// all migrations. A store that is newer than this program is refused.
+// all migrations. A store that is newer than this program is refused, unless its
+// further steps do not concern it (see [Migrations.Oldest]).
 func (p Place) Open(ctx context.Context, name string, migrations ...Migrations) (*DB, error) {
+	d, err := p.open(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	d.schema = migrations
+	if err := d.migrate(ctx, migrations); err != nil {
+		return nil, errors.Join(fmt.Errorf("opening store %q: %w", name, err), d.Close())
+	}
+	return d, nil
+}
+
+func (p Place) open(ctx context.Context, name string) (*DB, error) {
 	if !storeName.MatchString(name) {
 		return nil, fmt.Errorf("store name %q: want lower-case letters, digits and _", name)
 	}
@@ -54,11 +67,6 @@ func (p Place) Open(ctx context.Context, name string, migrations ...Migrations) 
 		return nil, fmt.Errorf("opening store %q: %w", name, err)
 	}
 	go d.writer() //nolint:contextcheck // it serves all callers and outlives this one
-	for _, m := range migrations {
-		if err := d.migrate(ctx, m); err != nil {
-			return nil, errors.Join(fmt.Errorf("opening store %q: %w", name, err), d.Close())
-		}
-	}
 	return d, nil
 }
 

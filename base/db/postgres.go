@@ -26,6 +26,10 @@ func (postgresEngine) snapshot() *sql.TxOptions {
 	return &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true}
 }
 
+func (postgresEngine) hasTable() string {
+	return `select count(*) from pg_tables where schemaname = current_schema() and tablename = $1`
+}
+
 func (postgresEngine) explain(err error) error {
 	var e *pgconn.PgError
 	if !errors.As(err, &e) {
