@@ -67,12 +67,12 @@ type ShareTo struct {
 func (j *Journal) Share(ctx context.Context, q db.Querier, o Opener, to ShareTo) error {
 	for after := int64(0); ; {
 		const page = 200
-		rows, err := db.Collect(ctx, q, scanShared, sharedQuery, after, page)
+		rows, err := sharedItems(ctx, q, after, page)
 		if err != nil {
 			return fmt.Errorf("reading items of Kasse %s: %w", j.kasse, err)
 		}
 		for _, r := range rows {
-			after = int64(r.standing.Number)
+			after = int64(r.number)
 			if err := j.share(ctx, q, o, r, to); err != nil {
 				return err
 			}
@@ -90,24 +90,43 @@ func (j *Journal) Share(ctx context.Context, q db.Querier, o Opener, to ShareTo)
 }
 
 type sharedRow struct {
+	number   Number
 	standing Standing
 	item     itemRow
 	erased   int64
 }
 
-const sharedQuery = `select s.number, s.placement, s.kind, s.state, s.result, s.reason, s.owner, s.deadline, s.batch, s.of_number, s.position, s.subject, s.amount,
-	i.id, i.key_hash, i.content, i.epoch, i.received, i.source, i.media, i.size, i.commitment, i.sealed, i.basis,
+const sharedQuery = `select i.number, i.id, i.key_hash, i.content, i.epoch, i.received, i.source, i.media, i.size, i.commitment, i.sealed, i.basis,
 	coalesce((select e.at from journal_erased e where e.number = i.number), 0)
-	from journal_item i join journal_standing s on s.number = i.number
-	where i.number > $1 order by i.number limit $2`
+	from journal_item i where i.number > $1 order by i.number limit $2`
 
 func scanShared(r *sql.Rows) (s sharedRow, err error) {
-	var deadline int64
-	st, v := &s.standing, &s.item
-	err = r.Scan(&st.Number, &st.Placement, &st.Kind, &st.State, &st.Result, &st.Reason, &st.Owner, &deadline, &st.Batch, &st.Of, &st.Position, &st.Subject, &st.Amount,
-		&v.ID, &v.KeyHash, &v.Content, &v.Epoch, &v.Received, &v.Source, &v.Media, &v.Size, &v.Commitment, &v.Sealed, &v.Basis, &s.erased)
-	st.Deadline = db.Time(deadline)
+	v := &s.item
+	err = r.Scan(&s.number, &v.ID, &v.KeyHash, &v.Content, &v.Epoch, &v.Received, &v.Source, &v.Media, &v.Size, &v.Commitment, &v.Sealed, &v.Basis, &s.erased)
 	return s, err
+}
+
+// sharedItems reads a page of items with their standings.
+func sharedItems(ctx context.Context, q db.Querier, after int64, most int) ([]sharedRow, error) {
+	rows, err := db.Collect(ctx, q, scanShared, sharedQuery, after, most)
+	if err != nil {
+		return nil, err
+	}
+	numbers := make([]Number, len(rows))
+	for i, r := range rows {
+		numbers[i] = r.number
+	}
+	standings, err := loadStandings(ctx, q, numbers)
+	if err != nil {
+		return nil, err
+	}
+	if len(standings) != len(rows) {
+		return nil, fmt.Errorf("%d items have %d standings (run: leitstand ledger verify --state)", len(rows), len(standings))
+	}
+	for i := range rows {
+		rows[i].standing = standings[i] // both by number
+	}
+	return rows, nil
 }
 
 func (j *Journal) share(ctx context.Context, q db.Querier, o Opener, r sharedRow, to ShareTo) error {
