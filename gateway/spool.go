@@ -159,6 +159,7 @@ func (s *Spool) Keep(ctx context.Context, d Door, r *http.Request, body []byte) 
 	if err != nil {
 		return "", err
 	}
+	k.rest = sha256.Sum256(rest)
 	j := &spoolJob{kind: frameKept, rest: rest, result: make(chan error, 1)}
 	j.applied = func(n, at, size int64) {
 		k.number, k.at, k.size = n, at, size

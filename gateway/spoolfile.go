@@ -45,6 +45,7 @@ type spoolFile struct {
 	open   []*keptRequest // in order
 	byKey  map[string]*keptRequest
 	counts map[catalogue.PlacementID]*SpoolCounts
+	totals map[catalogue.PlacementID]*hashTotal
 }
 
 // spoolJob is a frame that wants to be durable.
@@ -63,6 +64,7 @@ type keptRequest struct {
 	number   int64
 	at, size int64             // of its frame
 	content  [sha256.Size]byte // of this process's life only
+	rest     [sha256.Size]byte // SHA-256 of what stands behind its number
 }
 
 // keptMeta stands in clear beside the sealed request: nothing that names a person.
@@ -100,7 +102,7 @@ func openSpoolFile(dir, node string, k catalogue.KasseID) (f *spoolFile, remains
 	}
 	f = &spoolFile{
 		kasse: k, file: file, sync: file.Sync, jobs: make(chan *spoolJob, groupFrames), done: make(chan struct{}), next: 1,
-		byKey: map[string]*keptRequest{}, counts: map[catalogue.PlacementID]*SpoolCounts{},
+		byKey: map[string]*keptRequest{}, counts: map[catalogue.PlacementID]*SpoolCounts{}, totals: map[catalogue.PlacementID]*hashTotal{},
 	}
 	if remains, err = f.load(name); err == nil && f.end == 0 {
 		err = f.begin(dir, node)
@@ -176,7 +178,7 @@ func (f *spoolFile) take(fr frame) error {
 			return fmt.Errorf("%w: number %d stands where %d should", ErrSpoolDamaged, n, f.next)
 		}
 		f.next++
-		f.enter(&keptRequest{keptMeta: meta, number: n, at: fr.at, size: fr.size()})
+		f.enter(&keptRequest{keptMeta: meta, number: n, at: fr.at, size: fr.size(), rest: sha256.Sum256(fr.payload[8:])})
 		return nil
 	case frameDone:
 		if len(fr.payload) < 8 {
@@ -215,8 +217,9 @@ func (f *spoolFile) enter(k *keptRequest) {
 	c := f.counts[k.Placement]
 	if c == nil {
 		c = &SpoolCounts{}
-		f.counts[k.Placement] = c
+		f.counts[k.Placement], f.totals[k.Placement] = c, &hashTotal{}
 	}
+	f.totals[k.Placement].add(k.number, k.rest)
 	c.Kept++
 	c.Open++
 }

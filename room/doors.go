@@ -69,6 +69,7 @@ type Doors struct {
 	mu      sync.Mutex // one step at a time
 	version int64      // of the state that the table was made of; -1 before the first
 	kept    int64      // newest version of the doors in the file
+	books   spoolBooks // of what the spool keeps, as the ledger has it
 }
 
 // LoadDoorsConfig takes the doors of the configuration, or reads gateway.json;
@@ -106,6 +107,7 @@ func (r *Room) OpenDoors(ctx context.Context, c DoorsConfig) (*Doors, error) {
 		c.Drain = 30
 	}
 	d := &Doors{room: r, config: c, keys: map[catalogue.KasseID][]byte{}, elsewhere: map[catalogue.PlacementID]bool{}, version: -1, watch: gateway.Watch{Margin: leaseMargin}}
+	d.books.due = map[catalogue.PlacementID]int64{}
 	for _, p := range c.Elsewhere {
 		d.elsewhere[p] = true
 	}
@@ -144,11 +146,8 @@ func (r *Room) OpenDoors(ctx context.Context, c DoorsConfig) (*Doors, error) {
 	if err := d.TakeLocal(ctx); err != nil {
 		r.opt.Log.Error("doors stay as people moved them at this gateway", slog.Any("error", err))
 	}
-	register := &operation.RegisterGateway{Node: c.Node, Services: slices.Sorted(maps.Keys(served))}
-	register.Reason = "Zugang in Betrieb genommen"
-	register.Sign(r.Now(), access.Person{ID: ledger.System})
 	if err = d.registerNodes(ctx); err == nil {
-		_, err = r.act(ctx, register, nil)
+		err = d.register(ctx, c.Node, slices.Sorted(maps.Keys(served)), "Zugang in Betrieb genommen")
 	}
 	if err == nil {
 		err = d.Step(ctx)
@@ -210,6 +209,9 @@ func (d *Doors) Step(ctx context.Context) error {
 		return err
 	}
 	d.Gateway.Set(t)
+	for _, row := range s.Doors(d.version) {
+		d.books.due[row.Placement] = row.Version
+	}
 	if err := t.Save(filepath.Join(d.room.opt.Data, doorsFile)); err != nil {
 		return err // the version stays: the file is tried again
 	}
@@ -219,10 +221,11 @@ func (d *Doors) Step(ctx context.Context) error {
 
 // Report proves to operation that regular sides are closed whose doors this
 // gateway has closed, with nothing under way behind them any more. Where another
-// gateway stands at the same door, operation waits for its word as well.
+// gateway stands at the same door, operation waits for its word as well. It enters
+// the books of the spool in the ledger.
 func (d *Doors) Report(ctx context.Context) error {
 	now := db.Trim(d.room.Now())
-	if err := d.drain(ctx, now); err != nil {
+	if err := errors.Join(d.drain(ctx, now), d.countSpool(ctx, now)); err != nil {
 		return err
 	}
 	obeyed := d.Gateway.Obeyed()

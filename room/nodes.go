@@ -2,6 +2,7 @@ package room
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"leitstand/access"
@@ -19,14 +20,27 @@ const leaseMargin = 500 * time.Millisecond
 // may serve: a node waits until it is registered.
 func (d *Doors) registerNodes(ctx context.Context) error {
 	for _, node := range d.config.Nodes {
-		cmd := &operation.RegisterGateway{Node: node}
-		cmd.Reason = "Zugang an anderem Ort, aus " + GatewayFile
-		cmd.Sign(d.room.Now(), access.Person{ID: ledger.System})
-		if _, err := d.room.act(ctx, cmd, nil); err != nil {
+		if err := d.register(ctx, node, nil, "Zugang an anderem Ort, aus "+GatewayFile); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// register makes the word of a gateway count. One that stands there since before
+// the last start is left as it is.
+func (d *Doors) register(ctx context.Context, node string, services []catalogue.ServiceID, reason string) error {
+	known := slices.ContainsFunc(d.room.Operation.Current().Gateways(), func(g operation.Gateway) bool {
+		return g.Node == node && !g.Retired && slices.Equal(g.Services, services)
+	})
+	if known {
+		return nil
+	}
+	cmd := &operation.RegisterGateway{Node: node, Services: services}
+	cmd.Reason = reason
+	cmd.Sign(d.room.Now(), access.Person{ID: ledger.System})
+	_, err := d.room.act(ctx, cmd, nil)
+	return err
 }
 
 // words is what the other gateways say about closed doors: each that obeys them,

@@ -54,6 +54,7 @@ func kinds() map[string]kindOf {
 		"deputy.ended":                  {word: "Vertretung beendet"},
 		"deputy.named":                  {word: "Vertretung benannt"},
 		"door.drained":                  {word: "Anfragen an einer Tür abgebrochen"},
+		"spool.counted":                 {word: "Zwischenspeicher gezählt"},
 		"door.moved":                    {word: "Tür ohne den Raum geschlossen"},
 		"emergency.prepared":            {word: "Notbetrieb vorbereitet", quiet: true},
 		"emergency.started":             {word: "Notbetrieb angeordnet"},
