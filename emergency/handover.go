@@ -40,7 +40,7 @@ type Handover struct {
 	// for the same item. It is called from several goroutines. Nil sends the body as it is.
 	Describe func(ctx context.Context, it Item, body []byte) (Content, error)
 
-	MaxItems int           // per batch, 0 means 200
+	MaxItems int           // per batch, 0 means 500
 	MaxBytes int64         // per batch, 0 means 8 MiB; one larger item goes alone
 	Retry    time.Duration // after the first failure, doubled up to a minute; 0 means 1 s
 
@@ -48,9 +48,10 @@ type Handover struct {
 	// An error stops the step there, as a crash would.
 	Hook func(point string) error
 
-	// ahead are items of the next batch, opened while this one is under way. Only
-	// step reads it, after who fills it has ended.
-	ahead map[string]opened
+	// ahead are items of the next batch, opened while this one is put on record,
+	// under way and settled. Only pack reads it, after looking has ended.
+	ahead   map[string]opened
+	looking sync.WaitGroup
 	took  time.Duration // that the last batch was under way, whatever the room's clock says
 }
 
@@ -79,6 +80,7 @@ type batch struct {
 // Due hands over what can be handed over now. It returns when to call it again:
 // at next after a failure, which err describes; the zero time when nothing is left.
 func (h *Handover) Due(ctx context.Context, now time.Time) (next time.Time, err error) {
+	defer h.looking.Wait()
 	for {
 		more, next, err := h.step(ctx, now)
 		if err != nil || !more {
@@ -155,9 +157,6 @@ func (h *Handover) deliver(ctx context.Context, now time.Time, b batch, p Parcel
 	if err := h.hook("sent"); err != nil {
 		return false, now, err
 	}
-	var wg sync.WaitGroup
-	wg.Go(func() { h.lookAhead(ctx) })
-	defer wg.Wait()
 	left := time.Now()
 	signed, err := h.Channel.Deliver(ctx, p)
 	if err == nil {
@@ -174,21 +173,19 @@ func (h *Handover) deliver(ctx context.Context, now time.Time, b batch, p Parcel
 	return true, time.Time{}, h.hook("settled")
 }
 
-// lookAhead opens the items of the next batch. What fails here is met again, and
+// lookAhead opens items of the next batch. What fails here is met again, and
 // reported, when it is their turn.
-func (h *Handover) lookAhead(ctx context.Context) {
-	h.ahead = nil
-	items, err := h.ready(ctx)
-	if err != nil || len(items) == 0 {
-		return
+func (h *Handover) lookAhead(ctx context.Context, items []Item) map[string]opened {
+	if len(items) == 0 {
+		return nil
 	}
 	opener, err := h.Journal.Opener(ctx)
 	if err != nil {
-		return
+		return nil
 	}
 	bodies, over, err := h.Journal.contents(ctx, items)
 	if err != nil {
-		return
+		return nil
 	}
 	packed := make([]ParcelItem, len(items))
 	fine := make([]bool, len(items))
@@ -197,12 +194,13 @@ func (h *Handover) lookAhead(ctx context.Context) {
 		packed[i], a, b = h.packOne(ctx, opener, items[i], bodies[items[i].Number], over[items[i].Number])
 		fine[i] = a == nil && b == nil
 	})
-	h.ahead = make(map[string]opened, len(items))
+	ahead := make(map[string]opened, len(items))
 	for i, it := range items {
 		if fine[i] {
-			h.ahead[it.ID] = opened{it, packed[i]}
+			ahead[it.ID] = opened{it, packed[i]}
 		}
 	}
+	return ahead
 }
 
 func (h *Handover) hook(point string) error {
@@ -230,7 +228,7 @@ func (h *Handover) inFlight(ctx context.Context) (batch, bool, error) {
 
 // begin makes the next batch and puts it on record before it leaves.
 func (h *Handover) begin(ctx context.Context, now time.Time) (batch, Parcel, error) {
-	items, err := h.ready(ctx)
+	items, rest, err := h.ready(ctx)
 	if err != nil || len(items) == 0 {
 		return batch{}, Parcel{}, err
 	}
@@ -244,6 +242,7 @@ func (h *Handover) begin(ctx context.Context, now time.Time) (batch, Parcel, err
 	if len(broken) > 0 {
 		return h.rejectBroken(ctx, now, broken)
 	}
+	h.looking.Go(func() { h.ahead = h.lookAhead(ctx, rest) })
 	changes := make([]Change, len(items))
 	for i, it := range items {
 		changes[i] = Change{Number: it.Number, Apply: func(s Standing) (Standing, error) { return s.Send(b.id) }}
@@ -279,36 +278,42 @@ func (h *Handover) resume(ctx context.Context, now time.Time, b batch) (Parcel, 
 	return p, err
 }
 
-// ready lists what goes into the next batch, in order. Nothing overtakes an item
-// that nobody has read yet: it may be about the same person.
-func (h *Handover) ready(ctx context.Context) ([]Item, error) {
+// ready lists what goes into the next batch, in order, and what will follow it.
+// Nothing overtakes an item that nobody has read yet: it may be about the same person.
+func (h *Handover) ready(ctx context.Context) (batch, rest []Item, err error) {
 	most := h.MaxItems
 	if most == 0 {
-		most = 200
+		most = 500
 	}
 	var items []Item
 	for _, state := range []State{Pending, Held} { // each in the order of an index; one query for both would sort all of them
 		part, err := db.Collect(ctx, h.Journal.store, scanItem, itemQuery+`where s.placement = $1 and s.state = $2
 			and s.number < coalesce((select min(number) from journal_standing where placement = $1 and state = 'unread'), 9223372036854775807)
-			order by s.position limit $3`, string(h.Placement), string(state), most)
+			order by s.position limit $3`, string(h.Placement), string(state), 2*most)
 		if err != nil {
-			return nil, fmt.Errorf("listing what is to be handed over: %w", err)
+			return nil, nil, fmt.Errorf("listing what is to be handed over: %w", err)
 		}
 		items = append(items, part...)
 	}
 	slices.SortFunc(items, func(a, b Item) int { return cmp.Compare(a.Position, b.Position) })
-	items = items[:min(len(items), most)]
-	limit := h.MaxBytes
+	size, n, limit := int64(0), 0, h.MaxBytes
 	if limit == 0 {
 		limit = 8 << 20
 	}
-	size := int64(0)
-	for i, it := range items {
-		if size += it.Size; size > limit && i > 0 {
-			return items[:i], nil
+	for n < min(len(items), most) {
+		if size += items[n].Size; size > limit && n > 0 {
+			break
+		}
+		n++
+	}
+	rest, size = items[n:min(len(items), n+most)], 0
+	for i, it := range rest {
+		if size += it.Size; size > limit {
+			rest = rest[:i]
+			break
 		}
 	}
-	return items, nil
+	return items[:n], rest, nil
 }
 
 type brokenItem struct {
@@ -319,6 +324,7 @@ type brokenItem struct {
 // pack opens the bodies of a batch. Items that cannot be opened are returned as broken.
 func (h *Handover) pack(ctx context.Context, id string, items []Item) (Parcel, []brokenItem, error) {
 	p := Parcel{Version: WireVersion, Kasse: h.Journal.kasse, Placement: h.Placement, Batch: id}
+	h.looking.Wait()
 	opener, err := h.Journal.Opener(ctx)
 	if err != nil {
 		return p, nil, err
