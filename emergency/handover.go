@@ -52,7 +52,7 @@ type Handover struct {
 	// under way and settled. Only pack reads it, after looking has ended.
 	ahead   map[string]opened
 	looking sync.WaitGroup
-	took  time.Duration // that the last batch was under way, whatever the room's clock says
+	took    time.Duration // that the last batch was under way, whatever the room's clock says
 }
 
 // opened is an item as it will leave, and what it was made from.

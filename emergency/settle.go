@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"strconv"
 	"time"
 
 	"leitstand/base/db"
@@ -94,6 +95,7 @@ func (h *Handover) settleTx(ctx context.Context, tx *db.Tx, now time.Time, r Rec
 	counts := map[State]int{}
 	changes := make([]Change, 0, len(r.Items))
 	var notes [][]any
+	noted := map[string]string{} // hashes of remarks, by number
 	var rows []ledger.Row
 	for i, it := range r.Items {
 		n := numbers[it.ID]
@@ -104,6 +106,7 @@ func (h *Handover) settleTx(ctx context.Context, tx *db.Tx, now time.Time, r Rec
 		changes = append(changes, Change{Number: n, Apply: func(s Standing) (Standing, error) { return h.outcome(s, it) }})
 		if said.notes[i] != nil {
 			notes = append(notes, []any{int64(n), db.Micro(now), said.notes[i]})
+			noted[strconv.FormatInt(int64(n), 10)] = hexSum(said.notes[i])
 		}
 		if said.theirs[i] != nil && !settled[it.ID] {
 			row, err := putConflict(ctx, tx, n, now, said.theirs[i])
@@ -126,9 +129,17 @@ func (h *Handover) settleTx(ctx context.Context, tx *db.Tx, now time.Time, r Rec
 	}
 	return h.Journal.ApplyTx(ctx, tx, Entry{
 		At: now, Actor: ledger.System, Kind: "batch.receipted",
-		Data: map[string]any{"batch": r.Batch, "receiver": r.Receiver, "results": counts, "receipt": hex.EncodeToString(digest[:])},
+		Data: map[string]any{
+			"batch": r.Batch, "receiver": r.Receiver, "results": counts, "receipt": hex.EncodeToString(digest[:]),
+			"sealed": hexSum(sealed), "notes": noted,
+		},
 		Rows: rows,
 	}, changes...)
+}
+
+func hexSum(b []byte) string {
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
 }
 
 // outcome applies what the receipt says about one item.

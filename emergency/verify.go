@@ -14,7 +14,8 @@ import (
 
 // Verify checks the whole journal on one state of the store: the ledger with its
 // signed heads (outside are heads kept elsewhere), every row against the ledger,
-// every sealed body against its item, and rule 3. It needs no unlock.
+// every sealed body against its item, batches with their receipts, remarks, public
+// keys, and rule 3. It needs no unlock.
 func (j *Journal) Verify(ctx context.Context, outside ...string) (ledger.Report, error) {
 	var rep ledger.Report
 	err := j.store.Snapshot(ctx, func(ctx context.Context, q db.Querier) error {
@@ -32,6 +33,13 @@ func (j *Journal) Verify(ctx context.Context, outside ...string) (ledger.Report,
 			return err
 		}
 		rep.Problems = append(append(rep.Problems, found...), bodies...)
+		for _, check := range []func(context.Context, db.Querier) ([]ledger.Problem, error){verifyBatches, verifyNotes, verifyKeys} {
+			found, err := check(ctx, q)
+			if err != nil {
+				return err
+			}
+			rep.Problems = append(rep.Problems, found...)
+		}
 		c, err := count(ctx, q, countQuery)
 		if err != nil {
 			return err

@@ -3,7 +3,6 @@ package ledger
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
 	"fmt"
 	"slices"
 
@@ -50,8 +49,14 @@ func Verify(ctx context.Context, q db.Querier, public string, outside ...string)
 	if err := v.walk(ctx, q, leaves); err != nil {
 		return Report{}, err
 	}
+	if err := v.checkTree(ctx, q); err != nil {
+		return Report{}, err
+	}
 	heads, err := storedHeads(ctx, q)
 	if err != nil {
+		return Report{}, err
+	}
+	if err := v.checkHeadRows(ctx, q, public); err != nil {
 		return Report{}, err
 	}
 	v.report.Heads = len(heads)
@@ -79,7 +84,7 @@ func (v *verifier) ReadHashes(indexes []int64) ([]tlog.Hash, error) {
 }
 
 func (v *verifier) walk(ctx context.Context, q db.Querier, leaves map[int64]tlog.Hash) error {
-	rows, err := q.Query(ctx, `select seq, body from ledger_entry order by seq`)
+	rows, err := q.Query(ctx, `select seq, at, actor, kind, subject, body from ledger_entry order by seq`)
 	if err != nil {
 		return fmt.Errorf("reading the ledger: %w", err)
 	}
@@ -87,17 +92,18 @@ func (v *verifier) walk(ctx context.Context, q db.Querier, leaves map[int64]tlog
 	for rows.Next() {
 		var seq int64
 		var body string
-		if err := rows.Scan(&seq, &body); err != nil {
+		var c copied
+		if err := rows.Scan(&seq, &c.at, &c.Actor, &c.Kind, &c.Subject, &body); err != nil {
 			return fmt.Errorf("reading the ledger: %w", err)
 		}
-		if err := v.entry(seq, body, leaves); err != nil {
+		if err := v.entry(seq, body, c, leaves); err != nil {
 			return err
 		}
 	}
 	return rows.Err()
 }
 
-func (v *verifier) entry(seq int64, body string, leaves map[int64]tlog.Hash) error {
+func (v *verifier) entry(seq int64, body string, c copied, leaves map[int64]tlog.Hash) error {
 	if next := v.size() + 1; seq > next {
 		v.add(next, seq-1, "missing", "entries %d to %d are missing", next, seq-1)
 		for ; next < seq; next++ { // go on with what their hashes were
@@ -109,8 +115,10 @@ func (v *verifier) entry(seq int64, body string, leaves map[int64]tlog.Hash) err
 	h := tlog.RecordHash([]byte(body))
 	if want, ok := leaves[seq]; !ok || want != h {
 		v.altered(seq, body, h)
-	} else if n := bodySeq(body); n != seq {
-		v.add(seq, seq, "reordered", "entry %d carries number %d", seq, n)
+	} else if said := said(body); said.Seq != seq {
+		v.add(seq, seq, "reordered", "entry %d carries number %d", seq, said.Seq)
+	} else if said.copied() != c {
+		v.add(seq, seq, "altered", "entry %d is not what was recorded: the columns by which it is found differ from it", seq)
 	}
 	return v.push(h)
 }
@@ -127,15 +135,7 @@ func (v *verifier) altered(seq int64, body string, h tlog.Hash) {
 	v.add(seq, seq, "altered", "entry %d is not what was recorded", seq)
 }
 
-func bodySeq(body string) int64 {
-	var r struct {
-		Seq int64 `json:"seq"`
-	}
-	if json.Unmarshal([]byte(body), &r) != nil {
-		return 0 // no number, which is what the caller reports
-	}
-	return r.Seq
-}
+func bodySeq(body string) int64 { return said(body).Seq }
 
 func (v *verifier) push(leaf tlog.Hash) error {
 	hs, err := tlog.StoredHashesForRecordHash(v.report.Entries, leaf, v)
