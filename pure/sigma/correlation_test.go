@@ -271,7 +271,7 @@ func TestASnapshotContinuesWhereItStopped(t *testing.T) {
 }
 
 func TestThreeWorkersByPartitionFindWhatOneFinds(t *testing.T) {
-	eng := corrEngine(t, "title: Many\nname: many\ngenerate: true\ncorrelation: {type: event_count, rules: [a], group-by: [user], timespan: 1m, condition: {gte: 3}}\n---\ntitle: Spread\ncorrelation: {type: value_count, rules: [many], group-by: [site], timespan: 1h, condition: {field: user, gte: 4}}")
+	eng := corrEngine(t, "title: Many\nname: many\ngenerate: true\ncorrelation: {type: event_count, rules: [a], group-by: [user], timespan: 1m, condition: {gte: 3}}\n---\ntitle: Spread\ncorrelation: {type: value_count, rules: [many], group-by: [site], timespan: 1h, condition: {field: user, gte: 4}}\n---\ntitle: Sites\ncorrelation: {type: value_count, rules: [a], group-by: [user], timespan: 1h, condition: {field: site, gte: 2}}")
 	m, ev := eng.NewMatcher(), eng.NewEvent()
 	var obs []Observation
 	for i := range 600 {
@@ -284,28 +284,48 @@ func TestThreeWorkersByPartitionFindWhatOneFinds(t *testing.T) {
 		o, _ := eng.Observations(ev, m.All(), fmt.Sprint(i))
 		obs = append(obs, o...)
 	}
-	run := func(workers int) map[string]int {
+	run := func(workers int) (map[string]int, map[int]bool) {
 		cs := make([]*Correlator, workers)
 		for i := range cs {
 			cs[i] = eng.NewCorrelator(CorrelatorOptions{})
 		}
-		out := map[string]int{}
+		out, busy := map[string]int{}, map[int]bool{}
 		for _, o := range obs {
-			todo := []Observation{o}
-			for len(todo) > 0 {
-				o, todo = todo[0], todo[1:]
-				fired, next := cs[o.Partition()%uint64(workers)].Feed(o)
-				for _, f := range fired {
-					out[fmt.Sprint(f.Rule.Title, f.GroupBy, f.Last.Unix())]++
-				}
-				todo = append(todo, next...)
+			w := int(eng.Partition(&o) % uint64(workers))
+			busy[w] = true
+			for _, f := range cs[w].Process(o) {
+				out[fmt.Sprint(f.Rule.Title, f.GroupBy, f.Last.Unix())]++
 			}
 		}
-		return out
+		return out, busy
 	}
-	one, three := run(1), run(3)
+	one, _ := run(1)
+	three, busy := run(3)
 	if d := cmp.Diff(one, three); d != "" || len(one) < 10 {
 		t.Errorf("%d found by one worker (-one +three):\n%s", len(one), d)
+	}
+	if len(busy) != 3 {
+		t.Errorf("only %d of 3 workers had anything to do", len(busy))
+	}
+}
+
+func TestACorrelationIsFoundByItsNameInAnotherProcess(t *testing.T) {
+	const rule = "title: Many\nname: many\ncorrelation: {type: event_count, rules: [a], group-by: [user], timespan: 1m, condition: {gte: %d}}"
+	here := corrEngine(t, fmt.Sprintf(rule, 3))
+	there := corrEngine(t, "title: Other\ncorrelation: {type: event_count, rules: [a], group-by: [site], timespan: 1m, condition: {gte: 3}}\n---\n"+fmt.Sprintf(rule, 3))
+	n, ok := there.CorrelationNumber(here.CorrelationName(0))
+	if !ok || n != 1 {
+		t.Fatalf("found %d %v, want 1", n, ok)
+	}
+	a, b := Observation{Key: []string{"Anna"}}, Observation{Correlation: n, Key: []string{"anna"}}
+	if here.Partition(&a) != there.Partition(&b) {
+		t.Error("the same group has another partition in another process")
+	}
+	if _, ok := corrEngine(t, fmt.Sprintf(rule, 4)).CorrelationNumber(here.CorrelationName(0)); ok {
+		t.Error("a changed correlation is taken for the same")
+	}
+	if here.CorrelationName(7) != "" || here.Partition(&Observation{Correlation: -1}) != 0 {
+		t.Error("a number that is none has a name or a partition")
 	}
 }
 

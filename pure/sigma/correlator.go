@@ -3,17 +3,16 @@ package sigma
 import (
 	"cmp"
 	"container/heap"
-	"hash/fnv"
 	"math"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 )
 
 // Observation is one match on its way into one correlation. It can be written
-// as JSON and sent to another process: all observations of one Partition must
-// reach the same Correlator, in any order within its lateness.
+// as JSON and sent to another process, which finds the correlation by its
+// CorrelationName: all of one Partition must reach the same Correlator, in any
+// order within its lateness.
 type Observation struct {
 	Correlation int               `json:"c"`           // position among the engine's correlations
 	Members     []int             `json:"m"`           // which of its rules matched
@@ -22,13 +21,6 @@ type Observation struct {
 	Time        time.Time         `json:"t"`
 	Ref         string            `json:"r,omitempty"` // what the caller finds the event by
 	Fields      map[string]string `json:"f,omitempty"` // what correlations above this one group by
-}
-
-// Partition is equal for observations that belong together.
-func (o *Observation) Partition() uint64 {
-	h := fnv.New64a()
-	_, _ = h.Write([]byte(strconv.Itoa(o.Correlation) + "\x00" + foldKey(o.Key))) // a hash does not fail
-	return h.Sum64()
 }
 
 func foldKey(key []string) string { return fold(strings.Join(key, "\x00")) }
@@ -434,6 +426,7 @@ func (e *Engine) prepareCorrelations(set *RuleSet) {
 	for i, r := range e.correlations {
 		e.carry[i] = e.needs(r, 0)
 	}
+	e.prepareFamilies()
 }
 
 // needs lists the fields that the correlations above r group by or count.

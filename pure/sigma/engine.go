@@ -22,6 +22,8 @@ type Engine struct {
 	correlations []*Rule
 	usedBy       map[*Rule][]int // correlations that refer to a rule
 	carry        [][]string      // by correlation: fields that those above it need
+	families     []family        // by correlation: what cannot be divided over workers
+	corrByName   map[string]int  // CorrelationName -> number
 
 	routed      []*routedRule
 	byRule      map[*Rule]*routedRule
