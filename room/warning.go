@@ -22,6 +22,7 @@ import (
 	"leitstand/catalogue"
 	"leitstand/operation"
 	"leitstand/warning"
+	"leitstand/warning/logbus"
 )
 
 // WarningConfig is what the early warning of a room reads and whom it tells. It
@@ -109,6 +110,9 @@ func (r *Room) startWarning() error {
 	r.duty, r.hosts, r.sources = c.Duty, c.Hosts, c.Sources
 	r.Warning = warning.NewIntake(warning.IntakeOptions{
 		Rules: rules, Zone: zone, Duty: c.Duty, Place: r.environmentOf, Now: r.Now, Log: r.opt.Log,
+		Bus: func(c warning.SourceConfig) warning.Source {
+			return logbus.NewSource(logbus.Config{URL: c.URL, Prefix: c.Prefix, Creds: c.Creds, CA: c.CA, Cert: c.Cert, Key: c.Key}, rules)
+		},
 	})
 	return r.startAlarm(c)
 }

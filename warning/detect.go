@@ -13,6 +13,7 @@ import (
 
 // Hit is a rule that holds: for one event, or for several that belong together.
 type Hit struct {
+	ID      string // of a hit that came over a log bus: the same when it comes again
 	Rule    *sigma.Rule
 	License string
 	Host    string    // of the last event
@@ -36,6 +37,9 @@ type DetectorOptions struct {
 	Except func(r *sigma.Rule, ev *sigma.Event) (id string, ok bool)
 	// Limits bound the state of correlations.
 	Limits sigma.CorrelatorOptions
+	// Observed takes what single events mean for correlations, in place of the
+	// detector's own memory: several workers share the load.
+	Observed func(o sigma.Observation)
 }
 
 // Detector matches events one after the other and correlates what it finds. It
@@ -76,8 +80,10 @@ func (r *Rules) NewDetector(opt DetectorOptions) *Detector {
 
 // Stats returns the counts so far.
 func (d *Detector) Stats() DetectorStats {
-	s := d.stats
+	s, skipped := d.stats, d.stats.Correlator
 	s.Correlator = d.corr.Stats()
+	s.Correlator.NoKey += skipped.NoKey
+	s.Correlator.NoTime += skipped.NoTime
 	return s
 }
 
@@ -133,12 +139,27 @@ func (d *Detector) event(raw []byte) []Hit {
 	for _, r := range found {
 		hits = d.add(hits, r, d.ev, func() Hit {
 			at, _ := d.ev.When()
-			return Hit{Host: host, Group: host, At: at, Events: []string{cut(string(raw), maxHitEvent)}, Matched: d.why(r)}
+			return Hit{Host: host, Group: host, At: at, Events: []string{kept(d.ev, raw)}, Matched: d.why(r)}
 		})
 	}
 	ref := host + "\x00" + remembered(d.ev, raw)
-	return d.fired(hits, d.corr.Observe(d.ev, all, ref))
+	if d.opt.Observed == nil {
+		return d.fired(hits, d.corr.Observe(d.ev, all, ref))
+	}
+	obs, skipped := d.rules.Engine.Observations(d.ev, all, ref)
+	d.stats.Correlator.NoKey += skipped.NoKey
+	d.stats.Correlator.NoTime += skipped.NoTime
+	for _, o := range obs {
+		d.opt.Observed(o)
+	}
+	return hits
 }
+
+// When is the time of the event that was matched last, if it says one.
+func (d *Detector) When() (time.Time, bool) { return d.ev.When() }
+
+// Observation feeds what another detector saw into this one's correlations.
+func (d *Detector) Observation(o sigma.Observation) []Hit { return d.fired(nil, d.corr.Process(o)) }
 
 // add appends a hit unless an exception covers it.
 func (d *Detector) add(hits []Hit, r *sigma.Rule, ev *sigma.Event, make func() Hit) []Hit {
@@ -184,28 +205,28 @@ func (d *Detector) fired(hits []Hit, fired []sigma.Fired) []Hit {
 		if f.Rule.Quiet {
 			continue
 		}
-		if id, ok := d.allExcepted(f); ok {
+		h := hitOf(f)
+		if id, ok := d.allExcepted(f.Rule, f.Last, h.Events); ok {
 			if !d.quiet {
 				d.stats.Excepted[id]++
 			}
 			continue
 		}
-		hits = d.add(hits, f.Rule, nil, func() Hit { return hitOf(f) })
+		hits = d.add(hits, f.Rule, nil, func() Hit { return h })
 	}
 	return hits
 }
 
-// allExcepted: every event that the correlation rests on falls under an exception of it.
-func (d *Detector) allExcepted(f *sigma.Fired) (string, bool) {
-	if d.opt.Except == nil || len(f.Refs) == 0 {
+// allExcepted: every event that a hit rests on falls under an exception of its rule.
+func (d *Detector) allExcepted(r *sigma.Rule, at time.Time, events []string) (string, bool) {
+	if d.opt.Except == nil || len(events) == 0 {
 		return "", false
 	}
 	last := ""
-	for _, ref := range f.Refs {
-		_, raw, _ := strings.Cut(ref, "\x00")
-		decode(d.probe, []byte(raw), f.Last)
+	for _, raw := range events {
+		decode(d.probe, []byte(raw), at)
 		Enrich(d.probe, d.opt.Zone)
-		id, ok := d.opt.Except(f.Rule, d.probe)
+		id, ok := d.opt.Except(r, d.probe)
 		if !ok {
 			return "", false
 		}
@@ -230,6 +251,14 @@ func hitOf(f *sigma.Fired) Hit {
 		h.Host, h.Events = host, append(h.Events, raw)
 	}
 	return h
+}
+
+// kept is the raw event, or so much of it that it can be read again.
+func kept(ev *sigma.Event, raw []byte) string {
+	if len(raw) > maxHitEvent && raw[0] == '{' {
+		raw = flatJSON(ev, maxHitEvent, maxHitEvent/4)
+	}
+	return cut(string(raw), maxHitEvent)
 }
 
 // remembered is the raw event, or so much of it that it can be read again.

@@ -26,6 +26,8 @@ type IntakeOptions struct {
 	Now    func() time.Time
 	Log    *slog.Logger
 	Limits sigma.CorrelatorOptions
+	// Bus makes sources of kind bus; nil: there are none.
+	Bus func(c SourceConfig) Source
 }
 
 // Intake reads sources, matches what they give, and raises signals.
@@ -172,9 +174,13 @@ func (in *Intake) Alive() time.Time {
 func (in *Intake) read(ctx context.Context, f *feed, limit int) (Progress, []Hit, error) {
 	var hits []Hit
 	p, err := f.src.Read(ctx, f.from, limit, func(e RawEvent) {
-		if e.Fill != nil {
+		switch {
+		case e.Hit != nil:
+			hits = append(hits, in.det.foreign(*e.Hit)...)
+			return // its time is not the time of what is read here
+		case e.Fill != nil:
 			hits = append(hits, in.det.Record(e.Fill)...)
-		} else {
+		default:
 			hits = append(hits, in.det.Line(e.Line, e.Received)...)
 		}
 		if at, ok := in.det.ev.When(); ok && at.After(in.newest) && at.Before(in.opt.Now().Add(time.Hour)) {
@@ -237,6 +243,10 @@ func (in *Intake) commit(ctx context.Context, d *db.DB, now time.Time, hits []Hi
 	var raised []Signal
 	err := d.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
 		raised = raised[:0]
+		hits, err := unseen(ctx, tx, now, hits)
+		if err != nil {
+			return err
+		}
 		for _, g := range grouped(hits) {
 			s, err := raise(ctx, tx, now, in.signal(g[0]), len(g), eventsOf(g), Acknowledged)
 			if err != nil {

@@ -115,6 +115,10 @@ var Schema = db.Migrations{Package: "warning", Steps: []string{`
 		at bigint not null, until bigint not null, ended_by text not null, ended_at bigint not null, checked text not null,
 		hits bigint not null, last_hit bigint not null
 	);
+`, `
+	-- Hits that came over a log bus: what comes again is the same hit.
+	create table bus_hit (id text primary key, at bigint not null);
+	create index bus_hit_at on bus_hit (at);
 `}}
 
 // Errors that a person decides on.

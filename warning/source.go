@@ -11,10 +11,12 @@ import (
 // Position is where a source stands, in its own words. Empty is the beginning.
 type Position = json.RawMessage
 
-// RawEvent is one event on its way in: a line, or what Fill makes.
+// RawEvent is one event on its way in: a line, what Fill makes, or a hit that
+// workers on a log bus found.
 type RawEvent struct {
 	Line     []byte // valid until the next event
 	Fill     func(*sigma.Event)
+	Hit      *Hit
 	Received time.Time // stands in for the year that old syslog leaves out
 }
 

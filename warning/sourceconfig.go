@@ -17,10 +17,16 @@ import (
 type SourceConfig struct {
 	Name string `json:"name"` // letters, digits, dash; its position is found by it
 	// Kind is file (text or JSON lines, followed across rotation), evtx (a file or
-	// a directory), syslog, otlp or stdin (lines).
+	// a directory), syslog, otlp, stdin (lines), command (the lines that a program
+	// writes) or bus (what workers on a log bus found).
 	Kind string `json:"kind"`
 
 	Path string `json:"path,omitempty"` // file, evtx
+
+	URL    string `json:"url,omitempty"`    // bus: nats://host:4222 or tls://…, several with commas
+	Prefix string `json:"prefix,omitempty"` // bus: of its streams; default leitstand
+	Creds  string `json:"creds,omitempty"`  // bus: file with credentials
+	CA     string `json:"ca,omitempty"`     // bus: PEM file
 
 	UDP string `json:"udp,omitempty"` // syslog: addresses to listen on
 	TCP string `json:"tcp,omitempty"`
@@ -30,7 +36,7 @@ type SourceConfig struct {
 
 	Listen   string `json:"listen,omitempty"` // otlp
 	Token    string `json:"token,omitempty"`  // otlp: bearer token of senders
-	Cert     string `json:"cert,omitempty"`   // syslog over TLS, otlp: PEM files
+	Cert     string `json:"cert,omitempty"`   // syslog over TLS, otlp, bus: PEM files
 	Key      string `json:"key,omitempty"`
 	ClientCA string `json:"client_ca,omitempty"` // syslog over TLS: senders need a certificate of it
 
@@ -62,8 +68,13 @@ func (in *Intake) Open(c SourceConfig, dir string, stdin io.Reader) error {
 		src = &evtxSource{path: c.Path, now: in.opt.Now}
 	case "syslog", "otlp", "stdin":
 		src, limit, err = in.queued(c, dir, stdin)
+	case "bus":
+		if c.URL == "" || in.opt.Bus == nil {
+			return fmt.Errorf("source %q: url is missing", c.Name)
+		}
+		src = in.opt.Bus(c)
 	default:
-		return fmt.Errorf("source %q: kind %q is not known: file, evtx, syslog, otlp or stdin", c.Name, c.Kind)
+		return fmt.Errorf("source %q: kind %q is not known: file, evtx, syslog, otlp, stdin, command or bus", c.Name, c.Kind)
 	}
 	if err != nil {
 		return err

@@ -51,6 +51,7 @@ type cli struct {
 	Partner    partnerCmd    `cmd:"" help:"Reconnect outside partners with a proof of what was examined and changed." group:"Acts"`
 
 	Watch    watchCmd    `cmd:"" help:"Match logs against Sigma rules, without a room."`
+	Bus      busCmd      `cmd:"" help:"Several workers share the early warning of a large installation over a log bus (NATS JetStream)."`
 	Config   configCmd   `cmd:"" help:"The room's configuration file: check, show, explain." group:"Keeping"`
 	Systemd  systemdCmd  `cmd:"" help:"Print a systemd unit with hardening, readiness and watchdog." group:"Keeping"`
 	Watchman watchmanCmd `cmd:"" help:"Stand outside, best on another machine, and raise the alarm when the room gives no sign of life." group:"Keeping"`
