@@ -27,6 +27,8 @@ var notEvidence = map[string]string{
 	"journal_meta.value":       "keyed hashes no longer fit: every key looks new",
 	"journal_standing.subject": "a keyed hash for look-ups; the ledger must not have it",
 	"ledger_head.at":           "signed to the second; below is a note",
+	"schema_oldest.package":    "which programs may open the store, not what is in it",
+	"schema_oldest.version":    "which programs may open the store, not what is in it",
 	"schema_version.package":   "the store does not open",
 	"schema_version.version":   "the store does not open",
 }
