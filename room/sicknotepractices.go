@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"leitstand/access"
@@ -41,21 +42,40 @@ func callPractices(ctx context.Context, r *Room, as access.Person, a sickNoteArg
 // heldAhead is how long before its deadline a held mail escalates.
 const heldAhead = sicknote.Ahead
 
-// escalateHeld marks held mails whose deadline comes near and raises one signal
-// for the Kasse, whose owner is asked and then others after them.
+// heldRule is the rule of signals about held mails near their deadline.
+const heldRule = "sicknote.held"
+
+// escalateHeld raises one signal of the Kasse for held mails whose deadline comes
+// near, whose owner is asked and then others after them; then it marks the mails.
+// The signal is in the room's store and the mark in the Kasse's, which have no common
+// transaction: the signal comes first, so that a crash in between loses none, and one
+// that says the same already is not raised a second time.
 func (r *Room) escalateHeld(ctx context.Context, k catalogue.KasseID, now time.Time) error {
-	late, err := r.Intake.Escalate(ctx, k, now, heldAhead)
+	late, err := r.Intake.Nearing(ctx, k, now, heldAhead)
 	if err != nil || len(late) == 0 {
 		return err
 	}
 	for _, m := range late {
 		r.opt.Log.Warn("a held mail comes to its deadline", slog.String("kasse", string(k)), slog.String("number", m.Label), slog.String("owner", m.Owner))
 	}
-	_, err = write(ctx, r, func(ctx context.Context, tx *db.Tx, now time.Time) (warning.Signal, error) {
+	event := fmt.Sprintf("%d Sendungen, %s bis %s: leitstand sicknote list %s --class held", len(late), late[0].Label, late[len(late)-1].Label, k)
+	_, err = write(ctx, r, func(ctx context.Context, tx *db.Tx, now time.Time) (s warning.Signal, err error) {
+		all, err := warning.List(ctx, tx)
+		if err != nil {
+			return s, err
+		}
+		for _, s := range all {
+			if s.Rule == heldRule && s.Kasse == k && slices.Contains(s.Events, event) {
+				return s, nil
+			}
+		}
 		return warning.Raise(ctx, tx, now, warning.Signal{
-			Rule: "sicknote.held", RuleVersion: "1", Title: fmt.Sprintf("Zurückgelegte eAU: Frist läuft ab (%s)", k), Level: "high", Author: "Leitstand",
+			Rule: heldRule, RuleVersion: "1", Title: fmt.Sprintf("Zurückgelegte eAU: Frist läuft ab (%s)", k), Level: "high", Author: "Leitstand",
 			Host: string(k), Kasse: k, Owner: r.heldBy(k),
-		}, fmt.Sprintf("%d Sendungen, erste %s: leitstand sicknote list %s --class held", len(late), late[0].Label, k))
+		}, event)
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	return r.Intake.Escalated(ctx, k, now, late)
 }

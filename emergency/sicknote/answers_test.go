@@ -3,6 +3,7 @@ package sicknote_test
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
@@ -318,15 +319,16 @@ func TestEmployersAreAnsweredByTheRules(t *testing.T) {
 			insured, from string
 			want          sicknote.Code
 		}{
-			{kvnr(1), "2026-11-20", sicknote.CodeUnfit},   // first day
-			{kvnr(1), "2026-11-27", sicknote.CodeUnfit},   // last day
-			{kvnr(1), "2026-11-15", sicknote.CodeUnfit},   // up to five days before
-			{kvnr(1), "2026-11-14", sicknote.CodeNotYet},  // six
-			{kvnr(1), "2026-11-28", sicknote.CodeNotYet},  // after
-			{kvnr(2), "2026-11-20", sicknote.CodeInDoubt}, // held
-			{kvnr(3), "2026-11-20", sicknote.CodeNotYet},  // cancelled
-			{kvnr(4), "2026-11-28", sicknote.CodeUnfit},   // follow-up certificate
-			{"Z999999999", "2026-11-20", sicknote.CodeNotYet},
+			{kvnr(1), "2026-11-20", sicknote.CodeUnfit},        // first day
+			{kvnr(1), "2026-11-27", sicknote.CodeUnfit},        // last day
+			{kvnr(1), "2026-11-15", sicknote.CodeUnfit},        // up to five days before
+			{kvnr(1), "2026-11-14", sicknote.CodeInDoubt},      // six; before emergency operation: the regular system may know
+			{kvnr(1), "2026-11-28", sicknote.CodeNotYet},       // after
+			{kvnr(2), "2026-11-20", sicknote.CodeInDoubt},      // held
+			{kvnr(3), "2026-11-20", sicknote.CodeNotYet},       // cancelled
+			{kvnr(4), "2026-11-28", sicknote.CodeUnfit},        // follow-up certificate
+			{"Z999999999", "2026-11-20", sicknote.CodeInDoubt}, // the day on which emergency operation began
+			{"Z999999999", "2026-11-21", sicknote.CodeNotYet},
 		} {
 			a, err := r.intake.Answer(t.Context(), sicknote.Request{ID: fmt.Sprint("r", i), Employer: "12345678", Kasse: kasse, Insured: tc.insured, From: tc.from}, t0)
 			must(t, err)
@@ -347,7 +349,7 @@ func TestInterimAnswersAreFollowedUpOnceAndInTime(t *testing.T) {
 	ctx := t.Context()
 	r := newRoom(t, db.InDir(t.TempDir()))
 	ask := func(n int) {
-		a, err := r.intake.Answer(ctx, sicknote.Request{ID: fmt.Sprint("r", n), Employer: "1", Kasse: kasse, Insured: certificate(n).Patient.KVNR, From: "2026-11-20"}, t0)
+		a, err := r.intake.Answer(ctx, sicknote.Request{ID: fmt.Sprint("r", n), Employer: "1", Kasse: kasse, Insured: certificate(n).Patient.KVNR, From: "2026-11-21"}, t0)
 		must(t, err)
 		if a.Code != sicknote.CodeNotYet {
 			t.Fatalf("%+v", a)
@@ -371,6 +373,30 @@ func TestInterimAnswersAreFollowedUpOnceAndInTime(t *testing.T) {
 		t.Errorf("after fourteen days: %+v %v", got, err)
 	}
 	r.status(t)
+}
+
+func TestWhileMailLiesUnreadNobodyIsToldThatNothingCame(t *testing.T) {
+	ctx := t.Context()
+	r := newRoom(t, db.InDir(t.TempDir()))
+	r.server.put(address, noteMail(t, 1))
+	r.poll(t)
+	must(t, r.journal(t).Write(ctx, func(ctx context.Context, tx *db.Tx) error { // as a crash after storing leaves it
+		_, err := tx.Exec(ctx, `update sicknote_mail set class = ''`)
+		return err
+	}))
+	ask := sicknote.Request{ID: "r", Employer: "1", Kasse: kasse, Insured: "Z999999999", From: "2026-11-23"}
+	a, err := r.intake.Answer(ctx, ask, t0)
+	must(t, err)
+	if a.Code != sicknote.CodeInDoubt {
+		t.Errorf("with unread mail: %+v", a)
+	}
+	must(t, r.journal(t).Write(ctx, func(ctx context.Context, tx *db.Tx) error {
+		_, err := tx.Exec(ctx, `update sicknote_mail set class = 'accepted'`)
+		return err
+	}))
+	if a, err = r.intake.Answer(ctx, ask, t0); err != nil || a.Code != sicknote.CodeNotYet {
+		t.Errorf("when all is read: %+v %v", a, err)
+	}
 }
 
 // What an employer gets, and what it is made from, can hold neither diagnosis nor doctor.
@@ -468,11 +494,15 @@ func TestHeldMailsEscalateOnceAndCanBeAccepted(t *testing.T) {
 		now  time.Time
 		want int
 	}{{deadline.Add(-5 * time.Hour), 0}, {deadline.Add(-3 * time.Hour), 2}, {deadline, 0}} {
-		got, err := r.intake.Escalate(ctx, kasse, step.now, 4*time.Hour)
-		must(t, err)
-		if len(got) != step.want {
-			t.Errorf("at %s: %+v", step.now, got)
+		for range 2 { // not marked yet: found again, as after a crash
+			got, err := r.intake.Nearing(ctx, kasse, step.now, 4*time.Hour)
+			must(t, err)
+			if len(got) != step.want {
+				t.Errorf("at %s: %+v", step.now, got)
+			}
 		}
+		got, err := r.intake.Nearing(ctx, kasse, step.now, 4*time.Hour)
+		must(t, errors.Join(err, r.intake.Escalated(ctx, kasse, step.now, got)))
 	}
 	must(t, r.intake.Assign(ctx, kasse, 2, "Frau Beispiel", deadline.AddDate(0, 0, 1), sicknote.Act{At: deadline, Actor: "anna", Reason: "Vertretung"}))
 	must(t, r.intake.Accept(ctx, kasse, 1, sicknote.Act{At: deadline, Actor: "anna", Reason: "mit der Praxis geklärt"}))

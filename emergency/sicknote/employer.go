@@ -115,7 +115,11 @@ func (in *Intake) Answer(ctx context.Context, r Request, now time.Time) (Answer,
 	if err != nil {
 		return Answer{}, err
 	}
-	a, used := answer(row, leaves, now)
+	doubt, err := in.doubt(ctx, j, r.From)
+	if err != nil {
+		return Answer{}, err
+	}
+	a, used := answer(row, leaves, doubt, now)
 	err = j.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
 		if err := fence(ctx, j, tx, r.Right); err != nil {
 			return err
@@ -145,8 +149,35 @@ func leavesOf(ctx context.Context, q db.Querier, person string) ([]*leaveRow, er
 	return leaves, nil
 }
 
+// doubt reports whether a proof that is not found may be there all the same: among
+// mails that nobody has opened yet, or with the regular system, which got what came
+// until emergency operation began. Then "in Prüfung" is true and "liegt nicht vor" is not.
+func (in *Intake) doubt(ctx context.Context, j *emergency.Journal, from string) (bool, error) {
+	unread, err := db.Collect(ctx, j.Store(), func(r *sql.Rows) (n int64, err error) { return n, r.Scan(&n) },
+		`select number from sicknote_mail where class = '' limit 1`)
+	if err != nil {
+		return false, fmt.Errorf("looking for unread mails of Kasse %s: %w", j.Kasse(), err)
+	}
+	if len(unread) > 0 {
+		return true, nil
+	}
+	for _, b := range in.boxes {
+		if b.Kasse != j.Kasse() {
+			continue
+		}
+		about, err := ledger.About(ctx, j.Store(), string(b.Placement), 1)
+		if err != nil {
+			return false, err
+		}
+		if len(about) == 0 || from <= about[0].At.In(in.config.Location).Format(time.DateOnly) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
 // answer decides, and says what it rests on. It is pure but for the new id.
-func answer(r *requestRow, leaves []*leaveRow, now time.Time) (a Answer, used []emergency.Number) {
+func answer(r *requestRow, leaves []*leaveRow, doubt bool, now time.Time) (a Answer, used []emergency.Number) {
 	_, reference, _ := strings.Cut(r.ID, "/")
 	a = Answer{ID: newUUID(), Reference: reference, At: now.UTC().Truncate(time.Second), Code: CodeNotYet}
 	valid := matching(leaves, r.From, leaveValid)
@@ -157,6 +188,8 @@ func answer(r *requestRow, leaves []*leaveRow, now time.Time) (a Answer, used []
 	case len(valid) > 0:
 		a.Code = CodeUnfit
 	case len(matching(leaves, r.From, leaveDoubt)) > 0:
+		a.Code = CodeInDoubt
+	case doubt && len(matching(leaves, r.From, leaveCancelled)) == 0:
 		a.Code = CodeInDoubt
 	}
 	return a, used

@@ -110,7 +110,7 @@ func followUp(ctx context.Context, j *emergency.Journal, r *requestRow, now time
 	if err != nil {
 		return nil, err
 	}
-	a, used := answer(r, leaves, now)
+	a, used := answer(r, leaves, false, now)
 	a.FollowsUp = true
 	wrong := r.Code == CodeUnfit // it is here because what it rests on was cancelled
 	if a.Code != CodeUnfit && !wrong {

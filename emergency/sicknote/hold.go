@@ -122,9 +122,11 @@ func withdraw(ctx context.Context, tx *db.Tx, n emergency.Number, rows *[]ledger
 // FlagEscalated marks a held mail whose deadline was near when nobody had acted.
 const FlagEscalated = "escalated"
 
-// Escalate marks held mails whose deadline is less than ahead away, each once, and
-// returns them: the practice was told "delivered" and will not send again.
-func (in *Intake) Escalate(ctx context.Context, k catalogue.KasseID, now time.Time, ahead time.Duration) ([]Mail, error) {
+// Nearing are the held mails whose deadline is less than ahead away and that are not
+// marked as escalated: the practice was told "delivered" and will not send again.
+// Whoever escalates them says so afterwards with [Intake.Escalated]; what a crash
+// leaves in between is found here again.
+func (in *Intake) Nearing(ctx context.Context, k catalogue.KasseID, now time.Time, ahead time.Duration) ([]Mail, error) {
 	j, err := in.config.Journals.Open(ctx, k)
 	if err != nil {
 		return nil, err
@@ -134,15 +136,24 @@ func (in *Intake) Escalate(ctx context.Context, k catalogue.KasseID, now time.Ti
 	if err != nil {
 		return nil, fmt.Errorf("looking for deadlines of Kasse %s: %w", k, err)
 	}
-	if len(near) == 0 {
-		return nil, nil
+	out := make([]Mail, len(near))
+	for i, m := range near {
+		out[i] = Mail{Number: m.Number, Label: m.Number.Label(k), Mailbox: m.Mailbox, Fetched: db.Time(m.Fetched), Class: m.Class, Kind: m.Kind, Flags: strings.Fields(m.Flags)}
 	}
-	var out []Mail
-	err = j.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
-		out = nil
+	return out, nil
+}
+
+// Escalated marks mails as escalated, all in one transaction. Those that are held no
+// more are left alone.
+func (in *Intake) Escalated(ctx context.Context, k catalogue.KasseID, now time.Time, mails []Mail) error {
+	j, err := in.config.Journals.Open(ctx, k)
+	if err != nil {
+		return err
+	}
+	return j.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
 		var rows []ledger.Row
-		for _, m := range near {
-			m, err := heldMail(ctx, tx, m.Number)
+		for _, one := range mails {
+			m, err := heldMail(ctx, tx, one.Number)
 			if errors.Is(err, ErrNotHeld) {
 				continue
 			}
@@ -154,7 +165,6 @@ func (in *Intake) Escalate(ctx context.Context, k catalogue.KasseID, now time.Ti
 				return err
 			}
 			rows = append(rows, m.row())
-			out = append(out, Mail{Number: m.Number, Label: m.Number.Label(k), Mailbox: m.Mailbox, Fetched: db.Time(m.Fetched), Class: m.Class, Kind: m.Kind, Flags: strings.Fields(m.Flags)})
 		}
 		if len(rows) == 0 {
 			return nil
@@ -162,7 +172,6 @@ func (in *Intake) Escalate(ctx context.Context, k catalogue.KasseID, now time.Ti
 		_, err := ledger.Append(ctx, tx, ledger.Entry{At: now, Actor: ledger.System, Kind: "mail.escalated", Subject: string(k), Rows: rows})
 		return err
 	})
-	return out, err
 }
 
 // PreparedAnswer is an error message that waits for two people.
