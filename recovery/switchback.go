@@ -152,9 +152,12 @@ func Announce(now time.Time, k catalogue.KasseID, d catalogue.ServiceID, places 
 	return s, s.Window.check(now)
 }
 
+// onTheWay is how long an announcement may be under way from whoever said "now".
+const onTheWay = time.Minute
+
 func (w Window) check(now time.Time) error {
 	switch {
-	case w.From.Before(db.Trim(now)):
+	case w.From.Before(db.Trim(now).Add(-onTheWay)):
 		return fmt.Errorf("it begins in the past (%s): %w", w.From.Format(time.RFC3339), ErrWindow)
 	case !w.Until.After(w.From):
 		return fmt.Errorf("it ends before it begins: %w", ErrWindow)
