@@ -129,7 +129,7 @@ func checkPlace(dir, public string) error {
 	if err := json.Unmarshal(b, &m); err != nil {
 		return fmt.Errorf("reading %s of the second place: %w", placeFile, err)
 	}
-	if m.Public != public {
+	if !ledger.SameRoom(m.Public, public) {
 		return fmt.Errorf("%q is the second place of another room (%s)", dir, m.Public)
 	}
 	return nil

@@ -199,9 +199,25 @@ func (r *Room) lookBackup(ctx context.Context, c *Checkup) error {
 	return nil
 }
 
-func (r *Room) lookKeys(_ context.Context, c *Checkup) error {
-	c.add("Schlüssel", grade(false, r.Journals.Locked()), "Entsperren, sobald übergeben werden soll: --passphrase-file beim Start. Annehmen geht auch gesperrt.",
-		"%s", map[bool]string{true: "gesperrt", false: "entsperrt"}[r.Journals.Locked()])
+func (r *Room) lookKeys(ctx context.Context, c *Checkup) error {
+	s, err := keyStatus(ctx, r, none{})
+	if err != nil {
+		return err
+	}
+	how := "eine Passphrase öffnet ihn"
+	if s.Shared > 0 {
+		how = fmt.Sprintf("%d von %d Personen öffnen ihn zusammen", s.Shared, len(s.Holders))
+	}
+	c.add("Schlüssel", grade(false, s.Locked), "Entsperren, sobald übergeben werden soll: leitstand keys unlock, oder --passphrase-file beim Start. Annehmen geht auch gesperrt.",
+		"%s, %s", map[bool]string{true: "gesperrt", false: "entsperrt"}[s.Locked], how)
+	const paper = "Anteile drucken und getrennt verwahren: leitstand keys escrow VERZEICHNIS --as PERSON --second PERSON"
+	switch {
+	case s.Escrow.IsZero():
+		c.add("Hinterlegung", Warn, paper, "keine: geht die Passphrase verloren, ist alles Angenommene verloren")
+	default:
+		c.add("Hinterlegung", grade(false, s.OldShare), paper, "zuletzt %s%s", s.Escrow.Format(time.DateOnly),
+			map[bool]string{true: ", älter als der Schlüssel des Buchs", false: ""}[s.OldShare])
+	}
 	return nil
 }
 

@@ -23,6 +23,8 @@ func keepingActs() map[string]handler {
 		"keys.rotate": doing(rotateKey),
 		"keys.unlock": doing(unlockRoom),
 		"keys.lock":   doing(lockRoom),
+		"keys.share":  doing(shareKey),
+		"keys.single": doing(singleKey),
 
 		"clock.status":   reading(clockStatus),
 		"clock.confirm":  doing(confirmClock),

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"leitstand/access"
@@ -135,6 +136,9 @@ func RecoverKeys(data, bundle string, shares []string, passphrase []byte) (resto
 	if err != nil {
 		return nil, err
 	}
+	if err := b.fits(data); err != nil {
+		return nil, err
+	}
 	for _, name := range escrowed() {
 		file := filepath.Join(data, name)
 		if _, err := os.Stat(file); err == nil {
@@ -149,6 +153,22 @@ func RecoverKeys(data, bundle string, shares []string, passphrase []byte) (resto
 		return restored, fmt.Errorf("locking the master key anew: %w", err)
 	}
 	return append(restored, masterFile), nil
+}
+
+// fits refuses to bring back the key of a ledger that has another one since: what
+// it signed would be worth nothing.
+func (b escrowBundle) fits(data string) error {
+	if _, err := os.Stat(filepath.Join(data, "ledger.key")); err == nil {
+		return nil
+	}
+	public, err := ledger.LoadPublic(data)
+	if errors.Is(err, os.ErrNotExist) || err == nil && strings.TrimSpace(string(b.Files["ledger.pub"])) == public {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return errors.New("the ledger's key was changed after these shares were printed: take ledger.key from a backup made since, or begin a new one with leitstand keys rotate-ledger --lost, then repeat this")
 }
 
 func openEscrow(bundle string, shares []string) (escrowBundle, error) {

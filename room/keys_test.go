@@ -95,7 +95,7 @@ func TestKeysAreRotatedLockedUnlockedAndBroughtBackFromPaper(t *testing.T) {
 		if name != "" {
 			interrupt(t, opt, pass)
 		}
-		if err := room.RotateMaster(t.Context(), opt, pass, "operator", "Probe"); err != nil {
+		if err := room.RotateMaster(t.Context(), opt, room.Opening{Passphrase: pass}, "operator", "Probe"); err != nil {
 			t.Fatal(err)
 		}
 		opt.Passphrase = pass

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"leitstand/access"
@@ -18,10 +19,10 @@ import (
 // RotateMaster gives the room a new master key under a new passphrase: every
 // journal's keys are wrapped by it, one journal after the other. Interrupted, it
 // is called again with the same passphrases and goes on. Nobody may serve the
-// room meanwhile; opt has the old passphrase.
-func RotateMaster(ctx context.Context, opt Options, passphrase []byte, actor, reason string) (err error) {
-	old := opt.Passphrase
-	opt.Passphrase, opt.CopyTo = nil, ""
+// room meanwhile; opt has the old passphrase or those of the holders, to the new.
+func RotateMaster(ctx context.Context, opt Options, to Opening, actor, reason string) (err error) {
+	old := opt.opening()
+	opt.Passphrase, opt.Holders, opt.CopyTo = nil, nil, ""
 	r, err := Open(ctx, opt)
 	if err != nil {
 		return err
@@ -40,12 +41,12 @@ func RotateMaster(ctx context.Context, opt Options, passphrase []byte, actor, re
 	}
 	defer from.Destroy()
 	next := filepath.Join(opt.Data, nextMaster)
-	to, err := nextKey(next, passphrase)
+	master, err := nextKey(next, to)
 	if err != nil {
 		return fmt.Errorf("preparing the new master key: %w", err)
 	}
-	defer to.Destroy()
-	err = r.eachJournal(ctx, func(j *emergency.Journal) error { return j.Rewrap(ctx, r.Now(), as.ID, reason, from, to) })
+	defer master.Destroy()
+	err = r.eachJournal(ctx, func(j *emergency.Journal) error { return j.Rewrap(ctx, r.Now(), as.ID, reason, from, master) })
 	if err == nil {
 		err = r.noteKeys(ctx, as.ID, "keys.master_rotated", reason, nil)
 	}
@@ -61,13 +62,13 @@ func RotateMaster(ctx context.Context, opt Options, passphrase []byte, actor, re
 }
 
 // nextKey is the master key of an interrupted rotation, or a new one.
-func nextKey(file string, passphrase []byte) (*seal.Master, error) {
-	to, err := unlockFile(file, passphrase)
+func nextKey(file string, o Opening) (*seal.Master, error) {
+	to, err := unlockFile(file, o)
 	if !errors.Is(err, os.ErrNotExist) {
 		return to, err
 	}
 	to = seal.NewMaster()
-	locked, err := to.Lock(passphrase)
+	locked, err := o.lockMaster(to)
 	if err != nil {
 		return nil, err
 	}
@@ -75,51 +76,60 @@ func nextKey(file string, passphrase []byte) (*seal.Master, error) {
 	return to, err
 }
 
-func unlockFile(file string, passphrase []byte) (*seal.Master, error) {
+func unlockFile(file string, o Opening) (*seal.Master, error) {
 	locked, err := os.ReadFile(file)
 	if err != nil {
 		return nil, fmt.Errorf("reading the locked master key: %w", err)
 	}
-	return seal.Unlock(locked, passphrase)
+	return o.openMaster(locked)
 }
 
 // KeyStatus says what can be opened, and what works without.
 type KeyStatus struct {
 	Locked   bool                      `json:"locked"`
 	Why      string                    `json:"why,omitempty"`
-	Escrow   time.Time                 `json:"escrow,omitzero"` // when shares were last printed
-	Kassen   map[catalogue.KasseID]int `json:"kassen"`          // key pairs each Kasse has had
-	Works    []string                  `json:"works"`           // also while locked
-	WorksNot []string                  `json:"works_not"`       // only after an unlock
+	Shared   int                       `json:"shared,omitempty"`  // how many people open it together; 0: one passphrase does
+	Holders  []string                  `json:"holders,omitempty"` // who hold a shared key
+	Waiting  []string                  `json:"waiting,omitempty"` // of them who have unlocked their share
+	Escrow   time.Time                 `json:"escrow,omitzero"`   // when shares were last printed
+	OldShare bool                      `json:"escrow_old"`        // the ledger's key was changed since: print new shares
+	Ledger   LedgerKey                 `json:"ledger_key"`
+	Kassen   map[catalogue.KasseID]int `json:"kassen"`    // key pairs each Kasse has had
+	Works    []string                  `json:"works"`     // also while locked
+	WorksNot []string                  `json:"works_not"` // only after an unlock
+}
+
+// LedgerKey is the key that signs the heads of the room's ledgers.
+type LedgerKey struct {
+	Public string              `json:"public"`
+	Before []ledger.Succession `json:"before"` // the keys before it, oldest first
 }
 
 func keyStatus(ctx context.Context, r *Room, _ none) (KeyStatus, error) {
 	r.keyMu.Lock()
-	why := r.lockedWhy
-	r.keyMu.Unlock()
+	defer r.keyMu.Unlock()
+	return r.keyStatusLocked(ctx)
+}
+
+// keyStatusLocked is called with keyMu held.
+func (r *Room) keyStatusLocked(ctx context.Context) (KeyStatus, error) {
 	s := KeyStatus{
-		Locked: r.Journals.Locked(), Why: why, Kassen: map[catalogue.KasseID]int{},
-		Works: []string{
-			"Annehmen im Notbetrieb: versiegelt wird mit dem öffentlichen Schlüssel der Kasse",
-			"Lage, Maßnahmen, Zustimmungen, Freigaben, Mitteilungen, öffentliche Liste, Türen",
-			"Sicherung, laufende Kopie, Rückspielprobe, Übernahme",
-			"Prüfen des Buchs und der versiegelten Inhalte auf Unversehrtheit",
-		},
-		WorksNot: []string{
-			"Lesen, was angenommen wurde, auch durch den Leitstand selbst", "Übergabe an das reguläre System",
-			"Neuer Schlüssel für eine Kasse, neue Hinterlegung",
-		},
+		Locked: r.Journals.Locked(), Why: r.lockedWhy, Kassen: map[catalogue.KasseID]int{}, Waiting: r.halves.waiting(r.Now()),
+		Works: worksLocked(), WorksNot: needsUnlock(), Ledger: LedgerKey{Public: ledger.CurrentKey(r.Public())},
 	}
-	last, err := ledger.About(ctx, r.Store, keySubject, 100)
-	if err != nil {
+	var err error
+	if s.Ledger.Before, err = ledger.Successions(r.Public()); err != nil {
 		return s, err
 	}
-	_, missing := os.Stat(filepath.Join(r.opt.Data, escrowFile))
-	for _, e := range last {
-		if e.Kind == "keys.escrowed" && missing == nil {
-			s.Escrow = e.At
-			break
+	if locked, err := os.ReadFile(filepath.Join(r.opt.Data, masterFile)); err == nil && seal.IsShared(locked) {
+		shared, err := seal.ParseShared(locked)
+		if err != nil {
+			return s, err
 		}
+		s.Shared, s.Holders = shared.Need, holderNames(shared)
+	}
+	if err := r.escrowStatus(ctx, &s); err != nil {
+		return s, err
 	}
 	return s, r.eachJournal(ctx, func(j *emergency.Journal) error {
 		n, _, err := j.Keys(ctx)
@@ -128,14 +138,71 @@ func keyStatus(ctx context.Context, r *Room, _ none) (KeyStatus, error) {
 	})
 }
 
+// escrowStatus says when shares on paper were printed, and whether they are older
+// than the ledger's key.
+func (r *Room) escrowStatus(ctx context.Context, s *KeyStatus) error {
+	if _, err := os.Stat(filepath.Join(r.opt.Data, escrowFile)); err != nil {
+		return nil //nolint:nilerr // without the bundle the shares open nothing
+	}
+	last, err := ledger.About(ctx, r.Store, keySubject, 1000)
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(last, func(e ledger.Record) bool { return e.Kind == "keys.escrowed" })
+	if i < 0 {
+		return nil
+	}
+	s.Escrow = last[i].At
+	changed, err := ledger.About(ctx, r.Store, ledgerKeySubject, 1)
+	if err == nil && len(changed) > 0 {
+		s.OldShare = changed[0].Seq > last[i].Seq
+	}
+	return err
+}
+
+// worksLocked is what works while nobody has unlocked the room.
+func worksLocked() []string {
+	return []string{
+		"Annehmen im Notbetrieb: versiegelt wird mit dem öffentlichen Schlüssel der Kasse",
+		"Lage, Maßnahmen, Zustimmungen, Freigaben, Mitteilungen, öffentliche Liste, Türen",
+		"Sicherung, laufende Kopie, Rückspielprobe, Übernahme",
+		"Prüfen des Buchs und der versiegelten Inhalte auf Unversehrtheit",
+		"Neuer Schlüssel des Buchs",
+	}
+}
+
+// needsUnlock is what works only after an unlock.
+func needsUnlock() []string {
+	return []string{
+		"Lesen, was angenommen wurde, auch durch den Leitstand selbst",
+		"Übergabe an das reguläre System",
+		"Neuer Schlüssel für eine Kasse, neue Hinterlegung, Schlüssel teilen",
+	}
+}
+
 // unlockArgs carry a passphrase over the command socket.
 type unlockArgs struct {
 	Passphrase string `json:"passphrase"`
 }
 
-// unlockRoom opens a room that was started locked.
+// unlockRoom opens a room that was started locked. Of a shared key it takes the
+// share of the person who acts, and opens the room when there are enough.
 func unlockRoom(ctx context.Context, r *Room, as access.Person, a unlockArgs) (KeyStatus, error) {
-	m, err := unlockFile(filepath.Join(r.opt.Data, masterFile), []byte(a.Passphrase))
+	r.keyMu.Lock()
+	defer r.keyMu.Unlock()
+	if _, err := os.Stat(filepath.Join(r.opt.Data, nextMaster)); err == nil {
+		return KeyStatus{}, &Failure{Text: "Der Wechsel des Raumschlüssels wurde unterbrochen: Raum anhalten und leitstand keys rotate-room wiederholen."}
+	}
+	locked, err := os.ReadFile(filepath.Join(r.opt.Data, masterFile))
+	if err != nil {
+		return KeyStatus{}, fmt.Errorf("reading the locked master key: %w", err)
+	}
+	var m *seal.Master
+	if seal.IsShared(locked) {
+		m, err = r.unlockShared(ctx, as, locked, a.Passphrase)
+	} else {
+		m, err = seal.Unlock(locked, []byte(a.Passphrase))
+	}
 	if errors.Is(err, seal.ErrPassphrase) {
 		if nerr := r.noteKeys(ctx, as.ID, "keys.unlock_failed", "", nil); nerr != nil {
 			return KeyStatus{}, nerr
@@ -145,24 +212,24 @@ func unlockRoom(ctx context.Context, r *Room, as access.Person, a unlockArgs) (K
 	if err != nil {
 		return KeyStatus{}, err
 	}
-	if err := r.noteKeys(ctx, as.ID, "keys.unlocked", "", nil); err != nil {
-		return KeyStatus{}, err
+	if m != nil {
+		if err := r.noteKeys(ctx, as.ID, "keys.unlocked", "", nil); err != nil {
+			return KeyStatus{}, err
+		}
+		r.master, r.lockedWhy = m, ""
+		r.Journals.Unlock(m)
 	}
-	r.keyMu.Lock()
-	r.master, r.lockedWhy = m, ""
-	r.keyMu.Unlock()
-	r.Journals.Unlock(m)
-	return keyStatus(ctx, r, none{})
+	return r.keyStatusLocked(ctx)
 }
 
 // lockRoom forgets all keys; accepting goes on.
 func lockRoom(ctx context.Context, r *Room, as access.Person, _ none) (KeyStatus, error) {
 	r.keyMu.Lock()
-	r.master, r.lockedWhy = nil, "gesperrt durch "+as.ID
-	r.keyMu.Unlock()
+	defer r.keyMu.Unlock()
+	r.master, r.lockedWhy, r.halves = nil, "gesperrt durch "+as.ID, halves{}
 	r.Journals.Lock()
 	if err := r.noteKeys(ctx, as.ID, "keys.locked", "", nil); err != nil {
 		return KeyStatus{}, err
 	}
-	return keyStatus(ctx, r, none{})
+	return r.keyStatusLocked(ctx)
 }

@@ -59,20 +59,21 @@ const maxAlone = 10000
 // firstMachine is the opened room of the first machine.
 type firstMachine struct {
 	place  db.Place
+	public string // its own: what it signed under a key that was changed here since still counts there
 	remove func() error
 }
 
 // openFirst opens a data directory where it is, for reading; a copy is unpacked first.
 func (r *Room) openFirst(ctx context.Context, a compareArgs) (*firstMachine, error) {
 	if public, err := ledger.LoadPublic(a.From); err == nil {
-		if public != r.Public() {
+		if !ledger.SameRoom(public, r.Public()) {
 			return nil, fmt.Errorf("%q is another room (%s)", a.From, public)
 		}
 		release, err := db.LockDir(a.From)
 		if err != nil {
 			return nil, err
 		}
-		return &firstMachine{place: db.InDir(a.From), remove: release}, nil
+		return &firstMachine{place: db.InDir(a.From), public: public, remove: release}, nil
 	}
 	ids, err := ReadIdentities(a.Identities...)
 	if err != nil {
@@ -83,22 +84,22 @@ func (r *Room) openFirst(ctx context.Context, a compareArgs) (*firstMachine, err
 		return nil, fmt.Errorf("making room for what the first machine has: %w", err)
 	}
 	m, err := unpack(ctx, a.From, filepath.Join(dir, "room"), ids)
-	if err == nil && m.Public != r.Public() {
+	if err == nil && !ledger.SameRoom(m.Public, r.Public()) {
 		err = fmt.Errorf("%q is of another room (%s)", a.From, m.Public)
 	}
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
-	return &firstMachine{place: db.InDir(filepath.Join(dir, "room")), remove: func() error { return os.RemoveAll(dir) }}, nil
+	return &firstMachine{place: db.InDir(filepath.Join(dir, "room")), public: m.Public, remove: func() error { return os.RemoveAll(dir) }}, nil
 }
 
 // with opens one store of the first machine, checks its ledger and calls fn.
-func (f *firstMachine) with(ctx context.Context, r *Room, name string, fn func(d *db.DB) error) error {
+func (f *firstMachine) with(ctx context.Context, name string, fn func(d *db.DB) error) error {
 	d, err := f.place.Open(ctx, name)
 	if err != nil {
 		return err
 	}
-	rep, err := ledger.Verify(ctx, d, r.Public())
+	rep, err := ledger.Verify(ctx, d, f.public)
 	if err == nil && len(rep.Problems) > 0 {
 		err = fmt.Errorf("the ledger %q of the first machine: %s: %w", name, rep.Problems[0].Text, ErrProblems)
 	}
@@ -119,7 +120,7 @@ func compareFirst(ctx context.Context, r *Room, a compareArgs) (rep AloneReport,
 
 func (r *Room) compareWith(ctx context.Context, f *firstMachine, from string) (AloneReport, error) {
 	rep := AloneReport{From: from, Entries: []ledger.Record{}, Kassen: []AloneKasse{}}
-	err := f.with(ctx, r, "room", func(d *db.DB) (err error) {
+	err := f.with(ctx, "room", func(d *db.DB) (err error) {
 		if rep.Common, err = ledger.Common(ctx, r.Store, d); err != nil {
 			return err
 		}
@@ -137,7 +138,7 @@ func (r *Room) compareWith(ctx context.Context, f *firstMachine, from string) (A
 		if !slices.Contains(names, j.Store().Name()) {
 			return nil
 		}
-		return f.with(ctx, r, j.Store().Name(), func(d *db.DB) error {
+		return f.with(ctx, j.Store().Name(), func(d *db.DB) error {
 			k, err := aloneKasse(ctx, j, d)
 			if k.Entries > 0 {
 				rep.Kassen = append(rep.Kassen, k)
@@ -287,7 +288,7 @@ func (r *Room) mergeKasse(ctx context.Context, f *firstMachine, k catalogue.Kass
 	if err != nil {
 		return out, err
 	}
-	err = f.with(ctx, r, j.Store().Name(), func(d *db.DB) error {
+	err = f.with(ctx, j.Store().Name(), func(d *db.DB) error {
 		items, err := j.Alone(ctx, d)
 		if err != nil {
 			return err
@@ -304,12 +305,12 @@ func (r *Room) mergeKasse(ctx context.Context, f *firstMachine, k catalogue.Kass
 // keepFirstLedger writes the ledger of the first machine beside the room.
 func (r *Room) keepFirstLedger(ctx context.Context, f *firstMachine, rep AloneReport) (name, sum string, err error) {
 	name = "first-machine-" + rep.Hash[:16] + ".jsonl"
-	err = f.with(ctx, r, "room", func(d *db.DB) error {
+	err = f.with(ctx, "room", func(d *db.DB) error {
 		out, err := createDurable(filepath.Join(r.opt.Data, name), nil)
 		if err != nil {
 			return err
 		}
-		if err := ledger.Export(ctx, d, r.Public(), out); err != nil {
+		if err := ledger.Export(ctx, d, f.public, out); err != nil {
 			return errors.Join(err, out.abort())
 		}
 		kept, err := out.finish()

@@ -34,11 +34,12 @@ import (
 
 // Options say where a room lies and how it is opened.
 type Options struct {
-	Data       string           // directory with stores and keys
-	Database   string           // postgres://… instead of SQLite files in Data
-	Passphrase []byte           // unlocks the room: bodies can be opened; nil leaves it locked
-	Clock      func() time.Time // nil: the real clock
-	Log        *slog.Logger     // nil: silent
+	Data       string            // directory with stores and keys
+	Database   string            // postgres://… instead of SQLite files in Data
+	Passphrase []byte            // unlocks the room: bodies can be opened; nil leaves it locked
+	Holders    map[string][]byte // person → passphrase: unlock a room whose key is shared
+	Clock      func() time.Time  // nil: the real clock
+	Log        *slog.Logger      // nil: silent
 
 	Connections *Connections // nil: from connections.json, if there is one
 	Doors       *DoorsConfig // nil: from gateway.json, if there is one
@@ -87,6 +88,7 @@ type Room struct {
 	keyMu     sync.Mutex
 	master    *seal.Master // nil while locked
 	lockedWhy string
+	halves    halves // of a shared key, while people are waited for
 
 	fence     fence
 	alone     func() error  // keeps other nodes from leading while the room is upgraded; nil otherwise
@@ -180,6 +182,9 @@ func Open(ctx context.Context, opt Options) (_ *Room, err error) {
 	if r.Store, err = place.Open(ctx, "room", migrations()...); err != nil {
 		return nil, err
 	}
+	if err := r.knowsNewestKey(ctx); err != nil {
+		return nil, err
+	}
 	if err := ledger.Attach(r.Store, r.key); err != nil {
 		return nil, err
 	}
@@ -196,6 +201,9 @@ func Open(ctx context.Context, opt Options) (_ *Room, err error) {
 		return nil, err
 	}
 	if err := r.upgraded(ctx, upgraded); err != nil {
+		return nil, err
+	}
+	if err := r.noteSuccessions(ctx); err != nil {
 		return nil, err
 	}
 	return r, r.start(ctx)
@@ -268,15 +276,20 @@ func (r *Room) start(ctx context.Context) error {
 // unlock makes bodies readable when a passphrase was given, or lies beside a
 // practice room.
 func (r *Room) unlock() error {
-	pass := r.opt.Passphrase
-	if pass == nil && r.Settings.Exercise {
+	o := r.opt.opening()
+	if o.empty() && r.Settings.Exercise {
 		b, err := os.ReadFile(filepath.Join(r.opt.Data, passphraseFile))
 		if err != nil {
 			return nil //nolint:nilerr // it stays locked, which the screens say
 		}
-		pass = b
+		o.Passphrase = b
 	}
-	if pass == nil {
+	locked, err := os.ReadFile(filepath.Join(r.opt.Data, masterFile))
+	shared := err == nil && seal.IsShared(locked)
+	if shared {
+		r.lockedWhy = "der Raumschlüssel ist geteilt: die Personen, die ihn halten, öffnen ihn zusammen (leitstand keys unlock)"
+	}
+	if o.empty() || shared && len(o.Holders) == 0 { // a passphrase alone opens no shared key
 		return nil
 	}
 	if _, err := os.Stat(filepath.Join(r.opt.Data, nextMaster)); err == nil {
@@ -285,18 +298,23 @@ func (r *Room) unlock() error {
 		r.opt.Log.Error("the room stays locked: a rotation of its key was interrupted; stop the room and repeat: leitstand keys rotate-room")
 		return nil
 	}
-	locked, err := os.ReadFile(filepath.Join(r.opt.Data, masterFile))
 	if err != nil {
 		return fmt.Errorf("reading the locked master key: %w", err)
 	}
-	m, err := seal.Unlock(locked, pass)
+	m, err := o.openMaster(locked)
+	if errors.Is(err, seal.ErrPassphrase) && r.opt.opening().empty() {
+		r.lockedWhy = "die Passphrase neben dem Übungsraum passt nicht mehr: sie wurde gewechselt"
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("unlocking the room: %w", err)
 	}
-	r.master = m
+	r.master, r.lockedWhy = m, ""
 	r.Journals.Unlock(m)
 	return nil
 }
+
+func (o Options) opening() Opening { return Opening{Passphrase: o.Passphrase, Holders: o.Holders} }
 
 // Close closes everything that is open and gives the directory free.
 func (r *Room) Close() error {
@@ -363,3 +381,11 @@ func readSettings(dir string) (Settings, error) {
 
 // defaultOwner gets signals until duties are distributed.
 const defaultOwner = "operator"
+
+// now is the clock of a room that is not open.
+func (o Options) now() time.Time {
+	if o.Clock == nil {
+		return time.Now().UTC()
+	}
+	return o.Clock().UTC()
+}

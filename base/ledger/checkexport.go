@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"bufio"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -23,6 +24,7 @@ type exportLine struct {
 	Seq    int64  `json:"seq"`
 	Body   string `json:"body"`
 	Head   string `json:"head"`
+	Next   string `json:"succession"` // of keys
 }
 
 // CheckExport checks what [Export] wrote with nothing but the public key, which
@@ -35,6 +37,7 @@ func CheckExport(r io.Reader, origin, public string, each func(Record) error, ou
 	lines := bufio.NewScanner(r)
 	lines.Buffer(make([]byte, 64<<10), maxLine)
 	var heads []string
+	theirs := ""
 	for number := 1; lines.Scan(); number++ {
 		var l exportLine
 		if err := json.Unmarshal(lines.Bytes(), &l); err != nil {
@@ -44,7 +47,10 @@ func CheckExport(r io.Reader, origin, public string, each func(Record) error, ou
 		case number == 1 && l.Ledger == "":
 			return v.report, fmt.Errorf("line 1: %w", ErrExport)
 		case number == 1:
-			v.fits(l, origin, public)
+			v.fits(l, origin)
+			theirs = l.Public
+		case l.Next != "":
+			theirs += "\n" + successionLine + base64.StdEncoding.EncodeToString([]byte(l.Next))
 		case l.Head != "":
 			heads = append(heads, l.Head)
 		default:
@@ -57,18 +63,30 @@ func CheckExport(r io.Reader, origin, public string, each func(Record) error, ou
 		return v.report, fmt.Errorf("reading the export: %w", err)
 	}
 	v.report.Heads = len(heads)
-	v.checkHeads(v.of(origin, heads, public), public, "stored")
-	v.checkHeads(v.of(origin, outside, public), public, "witnessed")
+	keys, err := v.keysOf(theirs, public)
+	if err != nil {
+		return v.report, err
+	}
+	v.checkHeads(v.of(origin, heads, keys), keys, "stored")
+	v.checkHeads(v.of(origin, outside, keys), keys, "witnessed")
 	return v.finished()
 }
 
-// fits says when an export is of another ledger or another room.
-func (v *verifier) fits(l exportLine, origin, public string) {
+// keysOf are the keys that may have signed an export: ours, and those that follow
+// them one by one, each signed for by the one before.
+func (v *verifier) keysOf(theirs, ours string) (trust, error) {
+	if !SameRoom(theirs, ours) {
+		v.add(0, 0, "head", "this is the ledger of another room, or its key was replaced and ours did not sign for that: its key is %s, not %s", CurrentKey(theirs), CurrentKey(ours))
+	}
+	keys, err := parseTrust(Longest(theirs, ours))
+	v.report.Keys = keys.successions
+	return keys, err
+}
+
+// fits says when an export is of another ledger.
+func (v *verifier) fits(l exportLine, origin string) {
 	if l.Ledger != origin {
 		v.add(0, 0, "head", "this is the ledger %q, not %q", l.Ledger, origin)
-	}
-	if l.Public != public {
-		v.add(0, 0, "head", "this is the ledger of another room: its key is %s, not %s", l.Public, public)
 	}
 }
 
@@ -114,10 +132,10 @@ func (v *verifier) skipTo(seq int64) error {
 }
 
 // of keeps the heads of one ledger; what is signed for another is reported.
-func (v *verifier) of(origin string, heads []string, public string) []string {
+func (v *verifier) of(origin string, heads []string, keys trust) []string {
 	var out []string
 	for _, text := range heads {
-		if h, err := ParseHead(text, public); err == nil && h.Origin != origin {
+		if h, err := keys.head(text); err == nil && h.Origin != origin {
 			v.add(0, 0, "head", "a head is of the ledger %q, not %q", h.Origin, origin)
 			continue
 		}

@@ -2,15 +2,18 @@ package ledger
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 
 	"leitstand/base/db"
 )
 
 // Export writes a ledger so that a third party can check it without this
-// program: JSON lines, first {"ledger","public_key"}, then {"seq","body"} per
+// program: JSON lines, first {"ledger","public_key"}, then {"succession"} per
+// change of that key, oldest first, then {"seq","body"} per
 // entry with the exact text that was hashed, then {"head"} per signed head.
 // docs/ledger.md says how to check it.
 func Export(ctx context.Context, d *db.DB, public string, w io.Writer) error {
@@ -21,8 +24,17 @@ func Export(ctx context.Context, d *db.DB, public string, w io.Writer) error {
 func ExportFrom(ctx context.Context, q db.Querier, name, public string, w io.Writer) error {
 	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)
-	if err := enc.Encode(map[string]string{"ledger": name, "public_key": public}); err != nil {
+	if err := enc.Encode(map[string]string{"ledger": name, "public_key": CurrentKey(public)}); err != nil {
 		return fmt.Errorf("exporting the ledger: %w", err)
+	}
+	for _, line := range strings.Split(strings.TrimSpace(public), "\n")[1:] {
+		b, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(line, successionLine))
+		if err == nil {
+			err = enc.Encode(map[string]string{"succession": string(b)})
+		}
+		if err != nil {
+			return fmt.Errorf("exporting the ledger: %w", err)
+		}
 	}
 	rows, err := q.Query(ctx, `select seq, body from ledger_entry order by seq`)
 	if err != nil {

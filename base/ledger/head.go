@@ -22,7 +22,7 @@ import (
 // readable by its owner only; the public half is printed with every head.
 type Key struct {
 	secret string
-	Public string // note verifier key: name+hash+base64
+	Public string // note verifier key: name+hash+base64; after changes of the key with their successions
 }
 
 // NewKey makes a key with a name such as "leitstand/room-3f9a".
@@ -41,6 +41,9 @@ const (
 
 // LoadKey reads the key of a data directory, or makes one in a new directory.
 func LoadKey(dir string) (Key, error) {
+	if err := finishSuccession(dir); err != nil {
+		return Key{}, err
+	}
 	secret, err := os.ReadFile(filepath.Join(dir, secretFile))
 	if errors.Is(err, os.ErrNotExist) {
 		return createKey(dir)
@@ -140,15 +143,20 @@ func formatHead(origin string, size int64, root tlog.Hash, at time.Time) string 
 // ParseHead checks the signature of a head and reads it. The key is the
 // public one of the room, from a source other than the store.
 func ParseHead(text, public string) (Head, error) {
-	v, err := note.NewVerifier(public)
+	t, err := parseTrust(public)
 	if err != nil {
-		return Head{}, fmt.Errorf("reading the ledger's public key: %w", err)
+		return Head{}, err
 	}
-	n, err := note.Open([]byte(text), note.VerifierList(v))
+	return t.head(text)
+}
+
+// head reads a head that one of the room's keys signed while it counted.
+func (t trust) head(text string) (Head, error) {
+	signed, by, err := t.open(text)
 	if err != nil {
 		return Head{}, fmt.Errorf("checking the signature of a ledger head: %w", err)
 	}
-	lines := strings.Split(n.Text, "\n")
+	lines := strings.Split(signed, "\n")
 	if len(lines) != 5 {
 		return Head{}, fmt.Errorf("ledger head has %d lines, want 4", len(lines)-1)
 	}
@@ -161,6 +169,9 @@ func ParseHead(text, public string) (Head, error) {
 	}
 	if h.At, err = time.Parse(time.RFC3339, lines[3]); err != nil {
 		return Head{}, fmt.Errorf("reading the time in a ledger head: %w", err)
+	}
+	if by.until != nil && h.Size > by.until[h.Origin] {
+		return Head{}, fmt.Errorf("a head of %q over %d entries, with %d at the change: %w", h.Origin, h.Size, by.until[h.Origin], ErrReplaced)
 	}
 	return h, nil
 }

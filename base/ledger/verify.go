@@ -25,6 +25,8 @@ type Report struct {
 	Root     string    `json:"root"`
 	Heads    int       `json:"heads"`
 	Problems []Problem `json:"problems"`
+	// Keys are the changes of the key that signs the heads, oldest first.
+	Keys []Succession `json:"keys,omitempty"`
 }
 
 // verifier walks a ledger once.
@@ -60,8 +62,13 @@ func Verify(ctx context.Context, q db.Querier, public string, outside ...string)
 		return Report{}, err
 	}
 	v.report.Heads = len(heads)
-	v.checkHeads(heads, public, "stored")
-	v.checkHeads(outside, public, "witnessed")
+	keys, err := parseTrust(public)
+	if err != nil {
+		return Report{}, err
+	}
+	v.report.Keys = keys.successions
+	v.checkHeads(heads, keys, "stored")
+	v.checkHeads(outside, keys, "witnessed")
 	return v.finished()
 }
 
@@ -149,10 +156,10 @@ func (v *verifier) push(leaf tlog.Hash) error {
 
 // checkHeads compares signed heads, in order of size, with the recomputed tree.
 // The first that differs narrows the fault to the entries since the one before.
-func (v *verifier) checkHeads(texts []string, public, which string) {
+func (v *verifier) checkHeads(texts []string, keys trust, which string) {
 	var heads []Head
 	for _, text := range texts {
-		h, err := ParseHead(text, public)
+		h, err := keys.head(text)
 		if err != nil {
 			v.add(0, 0, "head", "a %s head cannot be trusted: %v", which, err)
 			continue

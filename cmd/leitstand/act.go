@@ -17,11 +17,12 @@ import (
 
 // roomFlags say which room a command is about.
 type roomFlags struct {
-	Data           string `help:"Data directory of the room." default:"room" env:"LEITSTAND_DATA" type:"path"`
-	DB             string `name:"db" help:"PostgreSQL address (postgres://…) when the room is not in SQLite files." env:"LEITSTAND_DB" placeholder:"URL"`
-	Config         string `help:"Configuration file. Default: leitstand.yaml in the data directory." env:"LEITSTAND_CONFIG" type:"path" placeholder:"FILE"`
-	PassphraseFile string `help:"File with the passphrase that unlocks the room, for acts that open bodies." env:"LEITSTAND_PASSPHRASE_FILE" type:"path" placeholder:"FILE"`
-	JSON           bool   `name:"json" help:"Print JSON for machines."`
+	Data           string   `help:"Data directory of the room." default:"room" env:"LEITSTAND_DATA" type:"path"`
+	DB             string   `name:"db" help:"PostgreSQL address (postgres://…) when the room is not in SQLite files." env:"LEITSTAND_DB" placeholder:"URL"`
+	Config         string   `help:"Configuration file. Default: leitstand.yaml in the data directory." env:"LEITSTAND_CONFIG" type:"path" placeholder:"FILE"`
+	PassphraseFile string   `help:"File with the passphrase that unlocks the room, for acts that open bodies." env:"LEITSTAND_PASSPHRASE_FILE" type:"path" placeholder:"FILE"`
+	Holder         []string `help:"File with the passphrase of one person who holds the room's shared key (several times)." sep:"none" placeholder:"PERSON=FILE"`
+	JSON           bool     `name:"json" help:"Print JSON for machines."`
 }
 
 // asFlag says who acts. Reading needs nobody.
@@ -71,7 +72,8 @@ func (f roomFlags) optionsOf(a *app, conf *config) (opt room.Options, err error)
 		}
 		opt.Passphrase = bytes.TrimRight(b, "\r\n")
 	}
-	return opt, nil
+	opt.Holders, err = readHolders(f.Holder)
+	return opt, err
 }
 
 // exitRefused is the exit code of an act that a rule refused.

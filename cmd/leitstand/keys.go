@@ -19,6 +19,9 @@ type keysCmd struct {
 	Recover    keysRecoverCmd    `cmd:"" help:"Bring lost keys back from an escrow and its shares; the room must not be served."`
 	Rotate     keysRotateCmd     `cmd:"" help:"Ask a second person to agree to a new key pair of one Kasse."`
 	RotateRoom keysRotateRoomCmd `cmd:"" help:"New master key and passphrase of the room; it must not be served. Repeat after an interruption."`
+	Share      keysShareCmd      `cmd:"" help:"Share the room's key: from now on several people open it together, no passphrase alone does."`
+	Single     keysSingleCmd     `cmd:"" help:"Go back to one passphrase for the room."`
+	Ledger     keysLedgerCmd     `cmd:"" name:"rotate-ledger" help:"New key for the heads of all ledgers; the old one signs for it. The room must not be served."`
 	Recipients recipientsCmd     `cmd:"" help:"Who can open backups and the continuous copy."`
 }
 

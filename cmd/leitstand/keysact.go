@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"leitstand/pure/paper"
 	"leitstand/room"
@@ -21,11 +22,7 @@ func (c *keysStatusCmd) Run(a *app) error {
 		if err := json.Unmarshal(raw, &s); err != nil {
 			return err
 		}
-		word := "Der Raum ist entsperrt."
-		if s.Locked {
-			word = "Der Raum ist gesperrt. " + s.Why
-		}
-		fmt.Fprintf(a.stdout, "%s\nHinterlegung auf Papier: %s\nAuch gesperrt geht:\n", word, local(s.Escrow))
+		printKeys(a, s)
 		for _, w := range s.Works {
 			fmt.Fprintf(a.stdout, "  + %s\n", w)
 		}
@@ -37,19 +34,81 @@ func (c *keysStatusCmd) Run(a *app) error {
 	})
 }
 
+func printKeys(a *app, s room.KeyStatus) {
+	word := "Der Raum ist entsperrt."
+	if s.Locked {
+		word = "Der Raum ist gesperrt. " + s.Why
+	}
+	fmt.Fprintln(a.stdout, word)
+	if s.Shared > 0 {
+		fmt.Fprintf(a.stdout, "Raumschlüssel: geteilt, %d von %d zusammen (%s)\n", s.Shared, len(s.Holders), strings.Join(s.Holders, ", "))
+		if len(s.Waiting) > 0 {
+			fmt.Fprintf(a.stdout, "Schon da: %s. Es fehlen %d, innerhalb einer Viertelstunde.\n", strings.Join(s.Waiting, ", "), s.Shared-len(s.Waiting))
+		}
+	} else {
+		fmt.Fprintln(a.stdout, "Raumschlüssel: eine Passphrase")
+	}
+	old := ""
+	if s.OldShare {
+		old = ", ÄLTER als der Schlüssel des Buchs: neu drucken"
+	}
+	fmt.Fprintf(a.stdout, "Hinterlegung auf Papier: %s%s\nSchlüssel des Buchs: %s\n", local(s.Escrow), old, s.Ledger.Public)
+	for _, k := range s.Ledger.Before {
+		how := "vom alten Schlüssel unterschrieben"
+		if k.Lost {
+			how = "der alte war verloren und hat nichts unterschrieben"
+		}
+		fmt.Fprintf(a.stdout, "  davor %s, gewechselt %s von %s und %s (%s): %s\n", k.Old, local(k.At), k.First, k.Second, how, k.Reason)
+	}
+	fmt.Fprintln(a.stdout, "Auch gesperrt geht:")
+}
+
 type keysUnlockCmd struct {
 	roomFlags
 	asFlag
 }
 
-// Run unlocks with the passphrase of --passphrase-file.
+// Run unlocks with the passphrase of --passphrase-file, or asks for it at a terminal.
 func (c *keysUnlockCmd) Run(a *app) error {
-	pass, err := readPassphrase(c.PassphraseFile)
+	pass, err := askPassphrase(a, c.PassphraseFile, "Passphrase von "+c.As)
 	if err != nil {
 		return err
 	}
 	c.PassphraseFile = ""
 	return c.act(a, c.As, "keys.unlock", map[string]string{"passphrase": string(pass)}, nil)
+}
+
+// askPassphrase reads a passphrase from a file, or from a terminal without showing it.
+func askPassphrase(a *app, file, question string) ([]byte, error) {
+	q := newAsker(a)
+	if file != "" || q.tty == nil {
+		return readPassphrase(file)
+	}
+	answer, err := q.secret(question)
+	return []byte(answer), err
+}
+
+// readHolders reads PERSON=FILE, each file with one person's passphrase.
+func readHolders(lines []string) (map[string][]byte, error) {
+	if len(lines) == 0 {
+		return nil, nil //nolint:nilnil // nobody holds a share
+	}
+	out := map[string][]byte{}
+	for _, line := range lines {
+		person, file, ok := strings.Cut(line, "=")
+		if !ok || person == "" {
+			return nil, fmt.Errorf("%q: want PERSON=FILE", line)
+		}
+		if _, twice := out[person]; twice {
+			return nil, fmt.Errorf("%q is named twice", person)
+		}
+		pass, err := readPassphrase(file)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", person, err)
+		}
+		out[person] = pass
+	}
+	return out, nil
 }
 
 type keysLockCmd struct {
@@ -80,13 +139,14 @@ type keysEscrowCmd struct {
 	Out    string `arg:"" help:"New directory for the sheets, one PDF per share. Print them, delete them." type:"path"`
 }
 
-// Run prints shares.
+// Run prints shares: on sheets, and with --json on standard output as well.
 func (c *keysEscrowCmd) Run(a *app) error {
 	if err := os.Mkdir(c.Out, 0o700); err != nil {
 		return fmt.Errorf("making the directory of the sheets: %w", err)
 	}
 	raw, err := c.call(a, c.As, "keys.escrow", map[string]any{"second": c.Second, "need": c.Need, "shares": c.Shares})
 	if err != nil {
+		_ = os.Remove(c.Out) // empty: a second try makes it again
 		return err
 	}
 	var e room.Escrow
@@ -110,6 +170,9 @@ func (c *keysEscrowCmd) Run(a *app) error {
 		if err := errors.Join(f.PDF(out), out.Close()); err != nil {
 			return fmt.Errorf("writing a share: %w", err)
 		}
+	}
+	if c.JSON {
+		return printRaw(a, raw, true)
 	}
 	fmt.Fprintf(a.stdout, "%d Blätter in %s; %d bringen alles zurück. Drucken, Dateien löschen, getrennt verwahren.\n", len(e.Shares), c.Out, e.Need)
 	return nil
@@ -145,31 +208,4 @@ type keysRotateCmd struct {
 // Run asks for a new key pair.
 func (c *keysRotateCmd) Run(a *app) error {
 	return c.act(a, c.As, "keys.rotate", map[string]string{"kasse": c.Kasse, "reason": c.Reason}, showConsent(a))
-}
-
-type keysRotateRoomCmd struct {
-	roomFlags
-	asFlag
-	NewPassphraseFile string `help:"File with the new passphrase." required:"" type:"existingfile"`
-	Reason            string `help:"Why." required:""`
-}
-
-// Run rotates the master key.
-func (c *keysRotateRoomCmd) Run(a *app) error {
-	opt, err := c.options(a)
-	if err != nil {
-		return err
-	}
-	if opt.Passphrase, err = readPassphrase(c.PassphraseFile); err != nil {
-		return err
-	}
-	pass, err := readPassphrase(c.NewPassphraseFile)
-	if err != nil {
-		return err
-	}
-	if err := room.RotateMaster(a.ctx, opt, pass, c.As, c.Reason); err != nil {
-		return err
-	}
-	fmt.Fprintln(a.stdout, "Der Raum hat einen neuen Hauptschlüssel. Die alte Hinterlegung öffnet ihn nicht mehr: leitstand keys escrow")
-	return nil
 }
