@@ -8,6 +8,7 @@ import (
 	"leitstand/base/db"
 	"leitstand/base/ledger"
 	"leitstand/containment"
+	"leitstand/emergency"
 	"leitstand/incident"
 	"leitstand/notice"
 	"leitstand/operation"
@@ -37,6 +38,10 @@ func known() []struct {
 		{access.ErrChanged, failure{http.StatusConflict, "Seit der Vorschau hat sich die Lage geändert. Bitte neu anordnen."}},
 		{access.ErrExpired, failure{http.StatusConflict, "Die Anfrage ist abgelaufen. Bitte neu anordnen."}},
 		{access.ErrDecided, failure{http.StatusConflict, "Darüber ist schon entschieden."}},
+		{access.ErrWrongCode, failure{http.StatusConflict, "Der Code passt nicht zu dieser Anfrage und dieser Person, oder seine Zeit ist abgelaufen."}},
+		{access.ErrNoCodes, failure{http.StatusConflict, "Diese Person hat keine unbenutzten Codes. Sie braucht ein neues Blatt: leitstand code sheet."}},
+		{access.ErrTooMany, failure{http.StatusConflict, "Für diese Person wurden schon drei Codes erbeten und nicht benutzt. Bitte eine halbe Stunde warten."}},
+		{emergency.ErrLocked, failure{http.StatusConflict, "Der Raum ist gesperrt. Entsperren unter „Schlüssel“; Annehmen geht weiter."}},
 		{access.ErrNoConsent, failure{http.StatusNotFound, "Diese Anfrage gibt es nicht."}},
 		{access.ErrUnknownPerson, failure{http.StatusConflict, "Diese Person gibt es nicht oder sie ist nicht mehr tätig."}},
 		{notice.ErrNoChange, failure{http.StatusConflict, "Die veröffentlichte Liste sagt das schon. Eine neue Fassung ist nicht nötig."}},

@@ -121,6 +121,7 @@ func (s *server) insideRoutes(mux *http.ServeMux) {
 		mux.Handle(pattern, s.inside(h))
 	}
 	s.planRoutes(mux)
+	s.keepingRoutes(mux)
 	s.stepRoutes(mux)
 	s.backRoutes(mux)
 }

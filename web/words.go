@@ -95,6 +95,8 @@ func (s *server) functions() template.FuncMap {
 		"liste":      listWord,
 		"umfangsart": scopeWord,
 		"freigabe":   clearanceWord,
+		"gesundheit": healthWord,
+		"sprung":     s.jumpWords,
 		"verhalten":  behaviourWord,
 		"gruppe":     audienceWord,
 		"vorn":       func(v string) string { return firstPart(s.summaryText(v)) },

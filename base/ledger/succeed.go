@@ -62,7 +62,7 @@ func Succeed(dir string, s Succession) (Key, error) {
 	if next.Public, err = s.extend(public, signers); err != nil {
 		return Key{}, err
 	}
-	b, err := json.Marshal(nextKey{next.secret, next.Public})
+	b, err := json.Marshal(nextKey{next.secret, next.Public}) //nolint:gosec // it goes into a file of mode 0600 beside the key that it replaces
 	if err == nil {
 		err = replace(filepath.Join(dir, nextFile), b)
 	}
