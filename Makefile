@@ -1,5 +1,5 @@
 # One screen. `make check` is what CI runs; the longer runs report figures.
-.PHONY: old-room sicknote-load build run check test lint fmt fuzz bench psplib psplib-seconds gateway-bench two-nodes backup-bench long
+.PHONY: old-room sicknote-load build run check test lint fmt fuzz bench psplib psplib-seconds gateway-bench two-nodes backup-bench long bus peers
 # leitstand-token is needed only where keys lie in PKCS#11 tokens; put it beside leitstand.
 build:
 	CGO_ENABLED=0 go build -trimpath -o leitstand ./cmd/leitstand
@@ -28,3 +28,7 @@ sicknote-load: ; LEITSTAND_LONG=1 go test ./emergency/sicknote -timeout 60m -cou
 # After a change of a schema: keep a room of the program before it (COMMIT), which must open for ever, and note the new steps.
 old-room: ; ./tools/oldroom.sh $${COMMIT:?the last commit before the change} room/testdata/old/$${NAME:?number and commit, such as 06-1a4ea88}.tgz
 	go test ./room -run StepsThatRooms -update-steps
+# Three workers on a log bus, killed between any two durable steps, 60,000 lines: about 3 minutes.
+bus: ; LEITSTAND_LONG=1 go test ./warning/logbus -count=1 -timeout 30m -v
+# Other Sigma engines on the same events: DETECT=folder with rules and event logs.
+peers: ; cd bench/peers && GOMAXPROCS=1 go run . $(abspath $(DETECT))/sigmahq-rules.zip $(abspath $(DETECT))

@@ -32,6 +32,7 @@ type LogAttack struct {
 	// Slow attacks stay below the threshold of their rule: that they are missed
 	// is the price of the threshold, and shown.
 	Slow     bool
+	Account  string // whose earlier days the attack stands out against; "" when it needs none
 	From, To time.Time
 }
 

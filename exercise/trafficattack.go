@@ -59,8 +59,10 @@ func guessAttack(a *attackPlay) {
 }
 
 func newNetworkAttack(a *attackPlay) {
-	a.accept(0, a.host(), a.m.users[a.n%len(a.m.users)], "gestohlen")
+	user := a.m.users[a.n%len(a.m.users)]
+	a.accept(0, a.host(), user, "gestohlen")
 	a.expect("Konto aus neuem Netz", "2026", a.addr(), a.at)
+	a.m.out.Attacks[len(a.m.out.Attacks)-1].Account = user
 }
 
 func keyAttack(a *attackPlay) {

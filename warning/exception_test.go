@@ -146,3 +146,24 @@ func TestSuggestionsNeedACriticalSignalOrTwoRulesForACut(t *testing.T) {
 		t.Errorf("got %+v", got)
 	}
 }
+
+func TestEveryMustMatchCaseIsFound(t *testing.T) {
+	cases, err := MustMatch("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := testIntake(t).Rules()
+	covered := map[string]bool{}
+	for _, c := range cases {
+		tried, _, err := Exception{ID: "x", Rule: c.Rule, Selection: `{"nobody": "has this"}`, Until: time.Now().Add(time.Hour)}.test(r, []Case{c})
+		if err != nil || tried != 1 {
+			t.Errorf("%s: the rule does not find its case, so no exception is tested against it (%v)", c.Name, err)
+		}
+		covered[c.Rule] = true
+	}
+	for _, rule := range r.All() {
+		if !covered[ruleID(rule)] {
+			t.Errorf("rule %q has no must-match case", rule.Title)
+		}
+	}
+}

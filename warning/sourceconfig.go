@@ -17,11 +17,15 @@ import (
 type SourceConfig struct {
 	Name string `json:"name"` // letters, digits, dash; its position is found by it
 	// Kind is file (text or JSON lines, followed across rotation), evtx (a file or
-	// a directory), syslog, otlp, stdin (lines), command (the lines that a program
-	// writes) or bus (what workers on a log bus found).
+	// a directory), syslog, otlp, stdin (lines), journal (of systemd, by journalctl),
+	// command (the lines that a program writes) or bus (what workers on a log bus found).
 	Kind string `json:"kind"`
 
 	Path string `json:"path,omitempty"` // file, evtx
+
+	// Command is the program and its arguments; for a journal it replaces
+	// journalctl --follow --output=json, to name units or another machine.
+	Command []string `json:"command,omitempty"`
 
 	URL    string `json:"url,omitempty"`    // bus: nats://host:4222 or tls://…, several with commas
 	Prefix string `json:"prefix,omitempty"` // bus: of its streams; default leitstand
@@ -66,7 +70,7 @@ func (in *Intake) Open(c SourceConfig, dir string, stdin io.Reader) error {
 			return fmt.Errorf("source %q: path is missing", c.Name)
 		}
 		src = &evtxSource{path: c.Path, now: in.opt.Now}
-	case "syslog", "otlp", "stdin":
+	case "syslog", "otlp", "stdin", "command", "journal":
 		src, limit, err = in.queued(c, dir, stdin)
 	case "bus":
 		if c.URL == "" || in.opt.Bus == nil {
@@ -74,7 +78,7 @@ func (in *Intake) Open(c SourceConfig, dir string, stdin io.Reader) error {
 		}
 		src = in.opt.Bus(c)
 	default:
-		return fmt.Errorf("source %q: kind %q is not known: file, evtx, syslog, otlp, stdin, command or bus", c.Name, c.Kind)
+		return fmt.Errorf("source %q: kind %q is not known: file, evtx, syslog, otlp, stdin, journal, command or bus", c.Name, c.Kind)
 	}
 	if err != nil {
 		return err
@@ -97,6 +101,8 @@ func (in *Intake) queued(c SourceConfig, dir string, stdin io.Reader) (Source, i
 		src, err = newSyslogSource(c, q, in.opt.Log)
 	case c.Kind == "otlp":
 		src, err = newOTLPSource(c, q)
+	case c.Kind == "command" || c.Kind == "journal":
+		src, err = newCommandSource(c, q, filepath.Join(dir, c.Name))
 	case stdin == nil:
 		err = fmt.Errorf("source %q: there is no standard input here", c.Name)
 	default:
@@ -146,7 +152,8 @@ func (in *Intake) Listen(ctx context.Context) {
 // streamSource takes lines of a stream in, such as standard input.
 type streamSource struct {
 	*spool
-	r io.Reader
+	r     io.Reader
+	after func(batch [][]byte) error // the lines are in the queue; may be nil
 }
 
 // Dropped is always 0: a full queue makes the writer wait.
@@ -166,6 +173,11 @@ func (s *streamSource) Listen(ctx context.Context) error {
 		if len(batch) > 0 && (err != nil || len(batch) >= maxBatch || size >= maxBatchBytes || r.Buffered() == 0) {
 			if err := appendWaiting(ctx, s.spool, batch); err != nil {
 				return err
+			}
+			if s.after != nil {
+				if err := s.after(batch); err != nil {
+					return err
+				}
 			}
 			batch, size = batch[:0], 0
 		}
