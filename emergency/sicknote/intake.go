@@ -76,7 +76,7 @@ type Intake struct {
 	boxes  []*box
 	slots  chan struct{} // connections of mailboxes that work
 	spare  chan struct{} // connections of mailboxes that failed last time
-	cpus   chan struct{} // mails being opened and sealed
+	cpus   *turns        // of mails being opened and sealed
 	stages stages
 
 	mu      sync.Mutex
@@ -103,7 +103,7 @@ func New(c Config) (*Intake, error) {
 		reader: reader{limits: lim, trust: c.Trust, check: c.Check},
 		slots:  make(chan struct{}, c.Connections),
 		spare:  make(chan struct{}, max(c.Connections/4, 1)),
-		cpus:   make(chan struct{}, runtime.GOMAXPROCS(0)),
+		cpus:   newTurns(runtime.GOMAXPROCS(0)),
 	}
 	seen := map[string]bool{}
 	for i := range c.Mailboxes {
@@ -174,18 +174,19 @@ func (in *Intake) hook(point string) error {
 	return in.config.Hook(point)
 }
 
-// parallel runs fn for 0 to n-1, on as many processors as all mailboxes share.
-func (in *Intake) parallel(n int, fn func(i int)) {
+// parallel runs fn for 0 to n-1, on as many processors as all mailboxes share; what
+// ends a mail goes first, see [turns].
+func (in *Intake) parallel(n int, ending bool, fn func(i int)) {
 	var wg sync.WaitGroup
 	next := make(chan int, n)
 	for i := range n {
 		next <- i
 	}
 	close(next)
-	for range min(n, cap(in.cpus)) {
+	for range min(n, runtime.GOMAXPROCS(0)) {
 		wg.Go(func() {
-			in.cpus <- struct{}{}
-			defer func() { <-in.cpus }()
+			in.cpus.take(ending)
+			defer in.cpus.give()
 			for i := range next {
 				fn(i)
 			}

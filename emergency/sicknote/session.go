@@ -159,7 +159,7 @@ func (in *Intake) store(ctx context.Context, j *emergency.Journal, mb *Mailbox, 
 	sealed := make([]emergency.Sealed, len(f.raws))
 	errs := make([]error, len(f.raws))
 	began := time.Now()
-	in.parallel(len(f.raws), func(i int) {
+	in.parallel(len(f.raws), false, func(i int) {
 		sum := sha256.Sum256(f.raws[i])
 		sealed[i], errs[i] = j.Seal(emergency.Draft{
 			Key:  strings.Join([]string{"pop3", mb.Address, f.mails[i].uidl, hex.EncodeToString(sum[:])}, "\x00"),

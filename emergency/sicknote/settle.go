@@ -29,7 +29,7 @@ func (in *Intake) readStored(ctx context.Context, j *emergency.Journal, mb *Mail
 	}
 	batch := make([]hashed, len(mails))
 	began := time.Now()
-	in.parallel(len(mails), func(i int) {
+	in.parallel(len(mails), true, func(i int) {
 		r := in.reader.read(mails[i].raw, mb.Keys, at)
 		batch[i] = in.hash(j, mails[i], &r)
 	})
