@@ -120,3 +120,44 @@ func BenchmarkImprove(b *testing.B) {
 		b.ReportMetric(float64(p.Schedules), "schedules")
 	}
 }
+
+// late8 is a ground in the night in which the directory of a site is rebuilt, on
+// which everything there waits: it takes eight hours longer.
+func late8(tb testing.TB, g recovery.Ground, before *recovery.Plan, site catalogue.SiteID) recovery.Ground {
+	tb.Helper()
+	for i, task := range before.Tasks {
+		if task.ID != "build:directory@"+string(site) {
+			continue
+		}
+		g.Now = before.At(before.Schedule.Start[i] + 1)
+		g.Reports = []recovery.Report{{Task: task.ID, What: recovery.Late, At: before.At(before.Schedule.Finish[i] + 8), Known: g.Now, Reason: "Verzug"}}
+		return g
+	}
+	tb.Fatalf("no directory is rebuilt at %s", site)
+	return g
+}
+
+// BenchmarkRemakeShared is a new plan after shared machinery slipped.
+func BenchmarkRemakeShared(b *testing.B) {
+	c := listed()
+	ground := cutOff(c, sitesOf(c)...)
+	before, err := recovery.Make(b.Context(), ground, recovery.Search{Seed: 1})
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, site := range []catalogue.SiteID{"essen", "munich"} {
+		b.Run(string(site), func(b *testing.B) {
+			g := late8(b, ground, before, site)
+			for b.Loop() {
+				p, err := recovery.Remake(b.Context(), g, before, true, recovery.Search{Seed: 1})
+				if err != nil {
+					b.Fatal(err)
+				}
+				b.ReportMetric(float64(len(p.Change.Moved)), "moved")
+				b.ReportMetric(float64(p.Change.Must), "unavoidable")
+				b.ReportMetric(p.Change.Stability, "stability")
+				b.ReportMetric(p.Schedule.Loss/before.Schedule.Loss, "loss/before")
+			}
+		})
+	}
+}

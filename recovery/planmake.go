@@ -52,6 +52,7 @@ type Change struct {
 	Moved     []Moved  `json:"moved"`
 	New       []string `json:"new,omitempty"`  // tasks that the plan before did not have
 	Gone      []string `json:"gone,omitempty"` // tasks that are done or not needed any more
+	Must      int      `json:"unavoidable"`    // of those moved: no plan could have left them, whatever the teams
 	Stability float64  `json:"stability"`      // share of compared tasks that stay, 0 to 1
 	Shift     float64  `json:"shift"`          // mean distance in hours
 }
@@ -286,7 +287,7 @@ func (p *Plan) compare(before *Plan, keep *schedule.Plan) error {
 		}
 		c.Moved = append(c.Moved, Moved{p.Tasks[m.Task].ID, p.At(m.From), p.At(m.To)})
 	}
-	c.Compared = diff.Compared - len(c.New)
+	c.Compared, c.Must = diff.Compared-len(c.New), schedule.Unavoidable(&p.Problem, keep)
 	c.Stability = 1
 	if c.Compared > 0 {
 		c.Stability = float64(c.Compared-len(c.Moved)) / float64(c.Compared)

@@ -286,3 +286,14 @@ func TestADeadlineComesBeforeWeights(t *testing.T) {
 		t.Errorf("back at %d, the date is %d, and nothing is said about it", end, soon)
 	}
 }
+
+func TestSharedMachineryThatSlipsMovesLittleMoreThanItMust(t *testing.T) {
+	c := few(catalogue.Case2023(1), 12)
+	before := made(t, cutOff(c, sitesOf(c)...))
+	after := remade(t, late8(t, cutOff(c, sitesOf(c)...), before, "munich"), before, true)
+	ch := after.Change
+	t.Logf("%d of %d move, %d of them whatever the plan, stability %.3f", len(ch.Moved), ch.Compared, ch.Must, ch.Stability)
+	if ch.Must == 0 || len(ch.Moved) < ch.Must || len(ch.Moved) > 4*ch.Must || ch.Stability < 0.85 {
+		t.Errorf("%d move, %d unavoidably, stability %.3f", len(ch.Moved), ch.Must, ch.Stability)
+	}
+}

@@ -160,8 +160,8 @@ func showChange(w *tabwriter.Writer, c *recovery.Change) {
 	if c == nil {
 		return
 	}
-	fmt.Fprintf(w, "change\t%d of %d positions move, stability %.3f, %.1f hours on average; %d new, %d done or not needed\n",
-		len(c.Moved), c.Compared, c.Stability, c.Shift, len(c.New), len(c.Gone))
+	fmt.Fprintf(w, "change\t%d of %d positions move (%d could stay in no plan), stability %.3f, %.1f hours on average; %d new, %d done or not needed\n",
+		len(c.Moved), c.Compared, c.Must, c.Stability, c.Shift, len(c.New), len(c.Gone))
 	for i, m := range c.Moved {
 		if i == mostMoves {
 			fmt.Fprintf(w, "\tand %d more (--json has all)\n", len(c.Moved)-i)

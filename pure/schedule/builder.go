@@ -93,39 +93,51 @@ func (b *builder) serial(order, gene, hold []int32) bool {
 	}
 }
 
-// patch places the tasks in the given order: first those that can stand exactly at
-// hold, whoever they wait for standing too, then the others, at their earliest slot
-// from hold on. It says false when a task finds no room.
+// patchRounds is how often patch looks again for tasks that cannot stand.
+const patchRounds = 40
+
+// patch places the tasks in the given order, predecessors first: those that can
+// stand exactly at hold keep their places, also before the others get theirs; the
+// others come at their earliest slot from hold on, in what room is left. A task
+// stands as long as that leaves what it waits for ended in time: whoever waits for
+// one that moves need not move. It says false when a task finds no room.
 func (b *builder) patch(order, gene, hold []int32) bool {
-	b.clear()
-	clear(b.placed) // true: to be moved
-	for _, i := range order {
-		if b.m.p.Tasks[i].Fixed {
-			continue
+	moved := b.placed
+	clear(moved)
+	for range patchRounds {
+		b.clear()
+		for _, i := range order {
+			if !b.m.p.Tasks[i].Fixed && !moved[i] {
+				moved[i] = !b.stand(i, gene[i], hold[i])
+			}
 		}
-		b.placed[i] = !b.stand(i, gene[i], hold[i])
-	}
-	for _, i := range order {
-		if b.placed[i] && !b.m.p.Tasks[i].Fixed && !b.place(i, max(b.m.release[i], hold[i]), gene[i]) {
-			b.stuck = i
-			return false
+		for _, i := range order {
+			if moved[i] && !b.m.p.Tasks[i].Fixed && !b.place(i, max(b.m.release[i], hold[i]), gene[i]) {
+				b.stuck = i
+				return false
+			}
+		}
+		again := false
+		for _, i := range order {
+			if !moved[i] && !b.m.p.Tasks[i].Fixed && b.after(i, hold[i], &b.work[i][b.mode[i]]) > hold[i] {
+				moved[i], again = true, true
+			}
+		}
+		if !again {
+			return true
 		}
 	}
-	return true
+	b.stuck = 0
+	return false
 }
 
 // stand puts a task exactly at a slot, if it has a mode of its own, may start there
-// and waits for nobody who is to be moved.
+// and finds room. What it waits for is looked at later.
 func (b *builder) stand(i, mode, at int32) bool {
 	if mode == anyMode || at < b.m.release[i] {
 		return false
 	}
-	for _, l := range b.m.in[i] {
-		if b.placed[l.other] {
-			return false
-		}
-	}
-	start, finish := b.try(i, at, &b.work[i][mode])
+	start, finish := b.work[i][mode].earliest(b.m, b.free, at)
 	if start != at {
 		return false
 	}

@@ -108,6 +108,34 @@ func Compare(p *Problem, before, after *Plan) (*Difference, error) {
 	return d, nil
 }
 
+// Unavoidable counts the tasks that no plan can leave where before has them: what
+// is pinned, what they wait for and the calendars alone do not allow it, even if
+// each had its team to itself. p is a problem that is valid.
+func Unavoidable(p *Problem, before *Plan) int {
+	m := newModel(p)
+	b := newBuilder(m)
+	b.clear()
+	n := 0
+	for _, i := range m.order {
+		if p.Tasks[i].Fixed {
+			continue
+		}
+		hold, mode := int32(max(0, before.Start[i])), int32(0)
+		if k := before.Mode[i]; before.Start[i] >= 0 && k >= 0 && k < len(m.work[i]) {
+			mode = int32(k)
+		}
+		start, finish := b.try(i, max(m.release[i], hold), &b.work[i][mode])
+		if start < 0 {
+			start, finish = m.slots, m.slots
+		}
+		b.start[i], b.finish[i], b.mode[i] = start, finish, mode
+		if before.Start[i] >= 0 && start > hold {
+			n++
+		}
+	}
+	return n
+}
+
 // Replan makes a new plan after news, staying near the plan in force as
 // o.Objective.Stability says (Keep is set here). It returns the problem that the
 // new plan is a plan of.

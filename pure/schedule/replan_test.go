@@ -112,3 +112,32 @@ func TestStabilityIsTradedForTheGoal(t *testing.T) {
 		t.Errorf("only %.2f of the tasks stay although moving is dear", last)
 	}
 }
+
+func TestWhatWaitsForSomethingThatMovesStaysIfItCan(t *testing.T) {
+	p := &Problem{
+		Horizon:   60,
+		Resources: []Resource{{ID: "A", Capacity: Always(1)}, {ID: "B", Capacity: Always(1)}},
+		Tasks: []Task{
+			{ID: "late", Modes: []Mode{{Duration: 5}}, Fixed: true, FixedUntil: 10},
+			{ID: "next", Modes: []Mode{{Duration: 2, Needs: []Need{{0, 1}}}}},
+			{ID: "long", Modes: []Mode{{Duration: 5, Needs: []Need{{1, 1}}}}},
+			{ID: "agreed", Modes: []Mode{{Duration: 4, Needs: []Need{{1, 1}}}}},
+		},
+		Links: []Link{{From: 0, To: 1}, {From: 1, To: 2}, {From: 1, To: 3}},
+	}
+	before := &Plan{Start: []int{0, 5, 7, 14}, Finish: []int{5, 7, 12, 18}, Mode: make([]int, 4)}
+	r, err := Solve(t.Context(), p, Options{Objective: Objective{Goal: ShortestPlan, Keep: before, Stability: 10, Touch: 20}, Schedules: 50})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]int{0, 10, 18, 14}, r.Plan.Start); diff != "" {
+		t.Errorf("starts (-want +got)\n%s", diff)
+	}
+	b := newBuilder(newModel(p))
+	if !b.patch([]int32{0, 1, 2, 3}, make([]int32, 4), []int32{0, 5, 7, 14}) || b.start[3] != 14 {
+		t.Errorf("patched starts %v: the last one could stay at 14", b.start)
+	}
+	if n := Unavoidable(p, before); n != 2 {
+		t.Errorf("%d tasks cannot stay, want 2", n)
+	}
+}
