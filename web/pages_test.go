@@ -15,7 +15,7 @@ func paths(h *house, incidentID string) []string {
 	h.t.Helper()
 	k := h.room.Catalogue.Placements[0]
 	out := []string{
-		"/", "/?ordnung=zustand", "/fristen", "/zugang", "/entscheidungen", "/massnahmen", "/massnahmen/neu", "/signale", "/vorfall", "/freigaben", "/pruefungen", "/notbetrieb", "/wiederherstellung", "/rueckstand",
+		"/", "/?ordnung=zustand", "/fristen", "/zugang", "/entscheidungen", "/massnahmen", "/massnahmen/neu", "/signale", "/vorfall", "/freigaben", "/pruefungen", "/notbetrieb", "/wiederherstellung", "/rueckstand", "/rueckfuehrung", "/abnahme/" + string(k.Kasse) + "/" + string(k.Service), "/konflikte/" + string(k.Kasse),
 		"/mitteilungen", "/tagebuch", "/tagebuch?art=measure", "/tagebuch?wer=lead", "/tagebuch/1", "/kasse/" + string(k.Kasse), "/zelle/" + string(k.Kasse) + "/" + string(k.Service),
 	}
 	if incidentID != "" {

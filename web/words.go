@@ -78,6 +78,7 @@ func (s *server) functions() template.FuncMap {
 		"zahl":       number[int],
 		"zahl64":     number[int64],
 		"komma":      decimal,
+		"ergebnis":   resultWord,
 		"plus":       func(a, b int) int { return a + b },
 		"person":     s.personName,
 		"kassenname": func(id any) string { return s.kasseName(catalogue.KasseID(fmt.Sprint(id))) },
