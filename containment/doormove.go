@@ -38,13 +38,36 @@ func (l *LocalLog) MoveDoors(ctx context.Context, o Order, moves ...DoorMove) ([
 		if m.To != catalogue.Buffer && m.To != catalogue.Notice {
 			return nil, fmt.Errorf("door of %s: %s is no safer position: want buffer or notice", m.Placement, m.To)
 		}
-		acts = append(acts, Act{
+		a := Act{
 			ID: newActID(), Measure: o.Measure, Driver: DoorsDriver, Target: string(m.Placement), Environment: catalogue.EnvironmentOf(kasse, site),
 			Placements: []catalogue.PlacementID{m.Placement}, State: Done, By: o.By, Detail: m.To.String(),
 			StartedAt: now, ExecutedAt: now, FinishedAt: now,
-		})
+		}
+		if err := a.sign(o); err != nil {
+			return nil, err
+		}
+		acts = append(acts, a)
 	}
 	return acts, l.Record(ctx, kindMoved, o.Reason, acts...)
+}
+
+// sign lets everybody who orders it sign, where people have keys.
+func (a *Act) sign(o Order) error {
+	if o.Sign == nil {
+		return nil
+	}
+	text, err := moveText(*a, o.Reason)
+	if err != nil {
+		return err
+	}
+	for _, person := range o.By {
+		sig, err := o.Sign(person, text)
+		if err != nil {
+			return err
+		}
+		a.Signed = append(a.Signed, sig)
+	}
+	return nil
 }
 
 // Move is what an act did to a door; ok is false for acts of other drivers.

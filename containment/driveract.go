@@ -37,6 +37,7 @@ type Act struct {
 	State       ActState                `json:"state"`
 	Waits       bool                    `json:"waits,omitempty"` // for a person who carries it out and confirms
 	By          []string                `json:"by"`
+	Signed      []string                `json:"signed,omitempty"` // signatures of By, in this order, on doors moved without the room
 	Probe       *ProbeRecord            `json:"probe,omitempty"`
 	Evidence    *Evidence               `json:"evidence,omitempty"`
 	Detail      string                  `json:"detail,omitempty"`

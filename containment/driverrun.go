@@ -33,6 +33,9 @@ type Order struct {
 	Reason  string
 	// Placements are what the order took off, by target; they go into the record.
 	Placements map[string][]catalogue.PlacementID
+	// Sign makes a person's signature under an order about a door; nil: people are
+	// only named.
+	Sign func(person string, text []byte) (string, error)
 }
 
 // Errors a caller decides on.

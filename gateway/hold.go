@@ -31,6 +31,14 @@ func (g *Gateway) Held() map[catalogue.PlacementID]operation.Mode {
 	return maps.Clone(g.held)
 }
 
+// People are those whose orders at the doors count, of the table in force.
+func (g *Gateway) People() []Orderer {
+	if live := g.live.Load(); live != nil {
+		return live.People
+	}
+	return nil
+}
+
 // Safer says whether a door may be moved from one position to the other without
 // the room: from one behind which the regular system serves to one that keeps or explains.
 func Safer(from, to operation.Mode) bool {

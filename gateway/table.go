@@ -50,6 +50,13 @@ type Tester struct {
 	Cert   string `json:"cert,omitempty"`  // SHA-256 of the client's certificate, hexadecimal
 }
 
+// Orderer is a person who may move doors at a gateway without the room, with the
+// public key that proves it.
+type Orderer struct {
+	Person string `json:"person"`
+	Key    string `json:"key"` // ssh-ed25519, as in authorized_keys
+}
+
 // Door is a route with what its door does now.
 type Door struct {
 	Route
@@ -61,6 +68,9 @@ type Table struct {
 	Version int64    `json:"version"` // newest version of the doors in it
 	Doors   []Door   `json:"doors"`
 	Testers []Tester `json:"testers,omitempty"`
+	// People may move doors here without the room. Without any, whoever may write
+	// beside the table may, and is only named.
+	People []Orderer `json:"people,omitempty"`
 	// Keys are the public keys of Kassen, with which a gateway seals what it
 	// keeps. They make it independent of the room's database.
 	Keys map[catalogue.KasseID][]byte `json:"keys,omitempty"`

@@ -28,6 +28,9 @@ type DoorsConfig struct {
 	Node    string           `json:"node"` // name of this gateway, for life; default "gateway"
 	Routes  []gateway.Route  `json:"routes"`
 	Testers []gateway.Tester `json:"testers,omitempty"`
+	// People may move doors at a gateway without the room (leitstand gateway move), each
+	// known by a key. Without any, people are named, not proven.
+	People []gateway.Orderer `json:"people,omitempty"`
 	// Elsewhere are placements whose regular side can be reached past the gateway,
 	// such as by a fetcher of mail: a closed door proves nothing about them.
 	Elsewhere []catalogue.PlacementID `json:"elsewhere,omitempty"`
@@ -138,6 +141,9 @@ func (r *Room) OpenDoors(ctx context.Context, c DoorsConfig) (*Doors, error) {
 	if d.Spool, err = gateway.OpenSpool(filepath.Join(r.opt.Data, spoolDir), c.Node, d.key, r.opt.Log); err != nil {
 		return nil, err
 	}
+	if _, err := signersOf(c.People); err != nil {
+		return nil, errors.Join(fmt.Errorf("%s, people: %w", GatewayFile, err), d.Spool.Close())
+	}
 	d.Gateway.Keeper = d.Spool
 	d.replay = &gateway.Replayer{Gateway: d.Gateway, Spool: d.Spool, Opener: d.opener, Owner: r.heldBy, Log: r.opt.Log}
 	if err := d.Hold(); err != nil { // nobody may guess what people ordered
@@ -184,7 +190,7 @@ func doorTable(c DoorsConfig, s *operation.State, keys map[catalogue.KasseID][]b
 	if err != nil {
 		return nil, err
 	}
-	t.Testers, t.Keys = c.Testers, keys
+	t.Testers, t.People, t.Keys = c.Testers, c.People, keys
 	return t, nil
 }
 

@@ -27,8 +27,9 @@ const takenFile = "doors.log.taken"
 
 // LocalMoves reads the log in dir and returns the moves that are not in the ledger
 // yet: what the doors must be held at, and the records. A log that does not verify
-// is an error, and doors stay as they are.
-func LocalMoves(dir, public string) (map[catalogue.PlacementID]operation.Mode, []containment.LogRecord, error) {
+// is an error, and doors stay as they are; so is an order that is not signed by whom
+// it names, where the keys of people are known.
+func LocalMoves(dir, public string, people []gateway.Orderer) (map[catalogue.PlacementID]operation.Mode, []containment.LogRecord, error) {
 	b, err := os.ReadFile(filepath.Join(dir, DoorsLog))
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil, nil
@@ -45,6 +46,15 @@ func LocalMoves(dir, public string) (map[catalogue.PlacementID]operation.Mode, [
 		return nil, nil, err
 	}
 	records = records[min(taken, len(records)):]
+	signers, err := signersOf(people)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, rec := range records {
+		if err := signers.Verify(rec); err != nil {
+			return nil, nil, fmt.Errorf("%s: %w", DoorsLog, err)
+		}
+	}
 	hold := map[catalogue.PlacementID]operation.Mode{}
 	for _, rec := range records {
 		if m, ok := rec.Act.Move(); ok {
@@ -52,6 +62,18 @@ func LocalMoves(dir, public string) (map[catalogue.PlacementID]operation.Mode, [
 		}
 	}
 	return hold, records, nil
+}
+
+// signersOf reads the keys of people.
+func signersOf(people []gateway.Orderer) (containment.Signers, error) {
+	keys := map[string]string{}
+	for _, p := range people {
+		if _, twice := keys[p.Person]; twice {
+			return nil, fmt.Errorf("%q is named twice", p.Person)
+		}
+		keys[p.Person] = p.Key
+	}
+	return containment.ParseSigners(keys)
 }
 
 func holdAt(b catalogue.Behaviour) operation.Mode {
@@ -80,7 +102,7 @@ func takenLines(dir string) (int, error) {
 func (d *Doors) Hold() error {
 	d.local.Lock()
 	defer d.local.Unlock()
-	hold, _, err := LocalMoves(d.room.opt.Data, d.room.Public())
+	hold, _, err := LocalMoves(d.room.opt.Data, d.room.Public(), d.config.People)
 	if err != nil {
 		return err
 	}
@@ -95,7 +117,7 @@ func (d *Doors) Hold() error {
 // Until that is done the doors are held, and nothing of it is forgotten by a crash:
 // records that the ledger has already are passed over.
 func (d *Doors) TakeLocal(ctx context.Context) error {
-	_, records, err := LocalMoves(d.room.opt.Data, d.room.Public())
+	_, records, err := LocalMoves(d.room.opt.Data, d.room.Public(), d.config.People)
 	if err != nil || len(records) == 0 {
 		return err
 	}

@@ -1,6 +1,7 @@
 package room_test
 
 import (
+	"crypto/ed25519"
 	"errors"
 	"net/http"
 	"net/http/httptest"
@@ -11,9 +12,12 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/crypto/ssh"
+
 	"leitstand/base/ledger"
 	"leitstand/catalogue"
 	"leitstand/containment"
+	"leitstand/gateway"
 	"leitstand/operation"
 	"leitstand/room"
 )
@@ -116,5 +120,75 @@ func TestADoorMovedByOnePersonWaitsForTheSecondAndNobodyUnknownIsTakenOver(t *te
 	}
 	if err := d.Hold(); !errors.Is(err, containment.ErrLog) || d.Gateway.Held()[p.ID] != operation.ModeNotice {
 		t.Errorf("an altered log: %v, held %v", err, d.Gateway.Held())
+	}
+}
+
+// Where the room knows people by their keys, an order at a door counts only with
+// the signature of everybody whom it names.
+func TestWhereKeysAreKnownAnUnsignedOrderMovesNoDoor(t *testing.T) {
+	r, p := practice(t)
+	dir := dataOf(t, r)
+	config := doorsConfig(p, "http://127.0.0.1:1")
+	keys := map[string]ssh.Signer{}
+	for _, person := range []string{"lead", "operator"} {
+		public, private, err := ed25519.GenerateKey(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if keys[person], err = ssh.NewSignerFromKey(private); err != nil {
+			t.Fatal(err)
+		}
+		line, err := ssh.NewPublicKey(public)
+		if err != nil {
+			t.Fatal(err)
+		}
+		config.People = append(config.People, gateway.Orderer{Person: person, Key: string(ssh.MarshalAuthorizedKey(line))})
+	}
+	d, err := r.OpenDoors(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = d.Close() }() // empty
+	key, err := ledger.LoadKey(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := filepath.Join(dir, room.DoorsLog)
+	order := func(sign func(person string, text []byte) (string, error), by ...string) error {
+		t.Helper()
+		l, err := containment.OpenLocalLog(log, key, time.Now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		o := containment.Order{Measure: containment.NewID(), By: by, Reason: "Datenbank nicht erreichbar", Sign: sign}
+		_, err = l.MoveDoors(t.Context(), o, containment.DoorMove{Placement: p.ID, To: catalogue.Notice})
+		if err := errors.Join(err, l.Close()); err != nil {
+			t.Fatal(err)
+		}
+		return errors.Join(d.Hold(), d.TakeLocal(t.Context()))
+	}
+	for name, sign := range map[string]func(person string, text []byte) (string, error){
+		"unsigned":       nil,
+		"the other's":    func(string, []byte) (string, error) { return containment.SignWith(keys["lead"], []byte("x")) },
+		"only one's own": func(_ string, text []byte) (string, error) { return containment.SignWith(keys["lead"], text) },
+		"no signature":   func(string, []byte) (string, error) { return "AAAA", nil },
+	} {
+		if err := order(sign, "lead", "operator"); !errors.Is(err, containment.ErrSigned) || len(d.Gateway.Held()) != 0 {
+			t.Errorf("%s: %v, held %v", name, err, d.Gateway.Held())
+		}
+		if err := os.Remove(log); err != nil {
+			t.Fatal(err)
+		}
+	}
+	own := func(person string, text []byte) (string, error) { return containment.SignWith(keys[person], text) }
+	if err := order(own, "lead", "operator"); err != nil {
+		t.Fatal(err)
+	}
+	if row, _ := r.Operation.Current().Placement(p.ID); row.Regular != operation.Cut || len(row.Cut.By) != 2 {
+		t.Errorf("a signed order was not taken over: %s", row.Regular)
+	}
+	table, err := gateway.Load(filepath.Join(dir, "doors.table"))
+	if err != nil || len(table.People) != 2 {
+		t.Errorf("the table names %d people, %v", len(table.People), err)
 	}
 }

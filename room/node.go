@@ -216,7 +216,7 @@ func (n *Node) taken(ctx context.Context, store *db.DB) error {
 	if err != nil || public == "" {
 		return err
 	}
-	_, records, err := LocalMoves(dir, public)
+	_, records, err := LocalMoves(dir, public, n.gateway.People())
 	if err != nil || len(records) == 0 {
 		return err
 	}

@@ -59,9 +59,7 @@ func (d *Doors) countSpool(ctx context.Context, now time.Time) error {
 	if err != nil {
 		return fmt.Errorf("entering the books of the spool: %w", err)
 	}
-	for p, b := range enter {
-		d.books.known[p] = b
-	}
+	maps.Copy(d.books.known, enter)
 	d.settleDue(obeyed)
 	return nil
 }

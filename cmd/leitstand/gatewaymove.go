@@ -1,14 +1,18 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"text/tabwriter"
 	"time"
+
+	"golang.org/x/crypto/ssh"
 
 	"leitstand/base/ledger"
 	"leitstand/catalogue"
@@ -26,6 +30,8 @@ type gatewayMoveCmd struct {
 	Second    string   `help:"Second person (id)."`
 	Immediate bool     `help:"Immediate danger: without a second person, who confirms later."`
 	Reason    string   `help:"Why." required:""`
+	Key       string   `help:"OpenSSH key (Ed25519) of --as. Needed where the room's gateway.json names people with their keys. A passphrase is asked for." type:"existingfile" placeholder:"FILE"`
+	SecondKey string   `help:"OpenSSH key of --second." type:"existingfile" placeholder:"FILE"`
 	Keys      string   `help:"Directory with ledger.key, which signs the log; one is made when there is none. Default beside the table." type:"path"`
 }
 
@@ -36,7 +42,8 @@ the regular system to buffer (kept, delivered later) or notice, never the other 
 The order is signed into doors.log beside the table, on disk before the command
 returns; the gateway obeys within 50 ms and holds the doors. On return the room takes
 the log into its ledger first and orders the same doors closed: opening them again is
-then a decision of two people, as always.`
+then a decision of two people, as always. Where the table names people, each signs with
+the own key; an order that is not signed moves no door.`
 }
 
 // Run writes the order.
@@ -63,6 +70,10 @@ func (c *gatewayMoveCmd) Run(a *app) error {
 	if c.Keys == "" {
 		c.Keys = dir
 	}
+	sign, err := c.signing(a, t.People)
+	if err != nil {
+		return err
+	}
 	key, err := ledger.LoadKey(c.Keys)
 	if err != nil {
 		return err
@@ -76,7 +87,7 @@ func (c *gatewayMoveCmd) Run(a *app) error {
 	if c.Second != "" {
 		by = append(by, c.Second)
 	}
-	acts, err := log.MoveDoors(a.ctx, containment.Order{Measure: containment.NewID(), By: by, Reason: c.Reason}, moves...)
+	acts, err := log.MoveDoors(a.ctx, containment.Order{Measure: containment.NewID(), By: by, Reason: c.Reason, Sign: sign}, moves...)
 	if err := errors.Join(err, log.Close()); err != nil {
 		return err
 	}
@@ -85,6 +96,57 @@ func (c *gatewayMoveCmd) Run(a *app) error {
 	}
 	fmt.Fprintf(a.stdout, "Protokoll: %s\nBei der Rückkehr des Raums kommt es zuerst in sein Buch (oder: leitstand driver import-log %s).\n", file, file)
 	return nil
+}
+
+// signing is how the people who order it sign; nil where the table names nobody.
+// Keys are looked at before anything is written.
+func (c *gatewayMoveCmd) signing(a *app, people []gateway.Orderer) (func(person string, text []byte) (string, error), error) {
+	if len(people) == 0 {
+		return nil, nil //nolint:nilnil // no signature is asked for
+	}
+	signers, q := map[string]ssh.Signer{}, newAsker(a)
+	for _, who := range [...][2]string{{c.As, c.Key}, {c.Second, c.SecondKey}} {
+		person, file := who[0], who[1]
+		if person == "" {
+			continue
+		}
+		i := slices.IndexFunc(people, func(o gateway.Orderer) bool { return o.Person == person })
+		switch {
+		case i < 0:
+			return nil, fmt.Errorf("%q may not move doors here: the table names no key of that person", person)
+		case file == "":
+			return nil, fmt.Errorf("%q signs with the own key: name it with --key and --second-key", person)
+		}
+		key, err := personKey(q, person, file)
+		if err != nil {
+			return nil, err
+		}
+		known, _, _, _, err := ssh.ParseAuthorizedKey([]byte(people[i].Key)) //nolint:dogsled // that is its form
+		if err != nil || !bytes.Equal(known.Marshal(), key.PublicKey().Marshal()) {
+			return nil, fmt.Errorf("%q is not the key of %q that the table names", file, person)
+		}
+		signers[person] = key
+	}
+	return func(person string, text []byte) (string, error) { return containment.SignWith(signers[person], text) }, nil
+}
+
+// personKey reads somebody's private key; its passphrase is asked for.
+func personKey(q *asker, person, file string) (ssh.Signer, error) {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("reading the key of %q: %w", person, err)
+	}
+	key, err := ssh.ParsePrivateKey(b)
+	if _, locked := errors.AsType[*ssh.PassphraseMissingError](err); locked {
+		var pass string
+		if pass, err = q.secret("Passphrase von " + person + " für " + file); err == nil {
+			key, err = ssh.ParsePrivateKeyWithPassphrase(b, []byte(pass))
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the key of %q from %q: %w", person, file, err)
+	}
+	return key, nil
 }
 
 // movable refuses doors that this gateway does not stand at, and those that serve nobody's regular system now.
@@ -113,7 +175,11 @@ func (c *gatewayHeldCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	_, records, err := room.LocalMoves(dir, public)
+	t, err := gateway.Load(c.Table)
+	if err != nil {
+		return err
+	}
+	_, records, err := room.LocalMoves(dir, public, t.People)
 	if err != nil {
 		return err
 	}
@@ -159,7 +225,7 @@ func holdMoves(g *gateway.Gateway, dir, keys string) error {
 		}
 		return err
 	}
-	moves, _, err := room.LocalMoves(dir, public)
+	moves, _, err := room.LocalMoves(dir, public, g.People())
 	if err == nil {
 		g.Hold(moves)
 	}
