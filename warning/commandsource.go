@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -51,7 +52,7 @@ func (s *commandSource) Listen(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
+	cmd := exec.CommandContext(ctx, args[0], args[1:]...) //nolint:gosec // the operator's own settings say what is run
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = 5 * time.Second
 	said := &tail{}
@@ -86,12 +87,12 @@ func (s *commandSource) from() ([]string, error) {
 	}
 	text, err := os.ReadFile(s.cursor)
 	if errors.Is(err, os.ErrNotExist) {
-		return append(s.args[:len(s.args):len(s.args)], "--lines=0"), nil
+		return append(slices.Clip(s.args), "--lines=0"), nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reading where the journal goes on: %w", err)
 	}
-	return append(s.args[:len(s.args):len(s.args)], "--no-tail", "--after-cursor="+strings.TrimSpace(string(text))), nil
+	return append(slices.Clip(s.args), "--no-tail", "--after-cursor="+strings.TrimSpace(string(text))), nil
 }
 
 // remember notes the last line's cursor, after the lines are in the queue: after
@@ -100,14 +101,14 @@ func (s *commandSource) remember(batch [][]byte) error {
 	if s.cursor == "" {
 		return nil
 	}
-	for i := len(batch) - 1; i >= 0; i-- {
-		if !bytes.Contains(batch[i], []byte(`"__CURSOR"`)) {
+	for _, text := range slices.Backward(batch) {
+		if !bytes.Contains(text, []byte(`"__CURSOR"`)) {
 			continue
 		}
 		var line struct {
 			Cursor string `json:"__CURSOR"`
 		}
-		if json.Unmarshal(batch[i], &line) != nil || line.Cursor == "" {
+		if json.Unmarshal(text, &line) != nil || line.Cursor == "" {
 			continue // cut, or none: the one before it is good enough
 		}
 		next := s.cursor + ".new"

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -77,9 +78,15 @@ func TestAnExceptionIsForOneRuleUntilADayAndCannotBlindIt(t *testing.T) {
 			t.Errorf("an exception that hides the attack: %v", err)
 		}
 		newNetwork := "Konto zum ersten Mal aus einem neuen Netz"
-		if _, err := add(newNetwork, map[string]string{"ls.account": "a"}, month, "x", false); !errors.Is(err, ErrUntested) {
+		if _, err := add(newNetwork, map[string]string{"ls.outside": "true"}, month, "x", false); !errors.Is(err, ErrBlinds) {
+			t.Errorf("an exception that hides the new network: %v", err)
+		}
+		all := cases
+		cases = slices.DeleteFunc(slices.Clone(all), func(c Case) bool { return c.Rule == manyHosts })
+		if _, err := add(manyHosts, map[string]string{"ls.account": "a"}, month, "x", false); !errors.Is(err, ErrUntested) {
 			t.Errorf("a rule without a case: %v", err)
 		}
+		cases = all
 		x, err := add(manyHosts, map[string]string{"ls.account": "ansible", "ls.address|cidr": "10.1.1.0/28"}, month, "Betriebsautomat", false)
 		if err != nil || x.Checked != "1 must-match cases" {
 			t.Fatalf("%+v (%v)", x, err)
@@ -109,9 +116,9 @@ func TestAnExceptionIsForOneRuleUntilADayAndCannotBlindIt(t *testing.T) {
 		if got := logins("ansible", "10.9.9.9"); len(got) != 1 {
 			t.Errorf("%d signals from another address, want one", len(got))
 		}
-		all, err := Exceptions(t.Context(), d)
-		if err != nil || len(all) != 1 || all[0].Hits != 1 || all[0].By != "anna" {
-			t.Errorf("%+v (%v), want what it hid counted", all, err)
+		inForce, err := Exceptions(t.Context(), d)
+		if err != nil || len(inForce) != 1 || inForce[0].Hits != 1 || inForce[0].By != "anna" {
+			t.Errorf("%+v (%v), want what it hid counted", inForce, err)
 		}
 		if err := d.Write(t.Context(), func(ctx context.Context, tx *db.Tx) error {
 			_, err := EndException(ctx, tx, now, access.Person{ID: "bert"}, x.ID)
