@@ -484,3 +484,61 @@ func TestTwoNodesControl(t *testing.T) {
 		w.run(doors, 1, seed, true)
 	}
 }
+
+// door is what a node does at the door just now.
+func (w *twoNodes) door(i int) string {
+	w.t.Helper()
+	req, err := http.NewRequestWithContext(w.t.Context(), http.MethodGet, w.urls[i], http.NoBody)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	req.Host = "kasse.test"
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	_ = resp.Body.Close() // nothing in it is of interest
+	return resp.Header.Get("X-Leitstand-Door")
+}
+
+// TestLongTwoNodesObeyAnOrder measures how long after its commit an order is obeyed at both nodes.
+func TestLongTwoNodesObeyAnOrder(t *testing.T) {
+	if os.Getenv("LEITSTAND_LONG") == "" {
+		t.Skip("a measurement: LEITSTAND_LONG=1")
+	}
+	w, doors := newTwoNodes(t, nodeLease)
+	ctx, stop := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	wg.Go(func() { _ = doors.Run(ctx) }) // ends with ctx
+	defer wg.Wait()
+	defer stop()
+	nodes := []string{string(w.place.ID)}
+	var took []time.Duration
+	obeyed := func(want string) {
+		committed := time.Now()
+		for i := range w.urls {
+			for w.door(i) != want {
+				if time.Since(committed) > 30*time.Second {
+					t.Fatalf("node %d does not obey", i)
+				}
+				time.Sleep(time.Millisecond)
+			}
+		}
+		took = append(took, time.Since(committed))
+		time.Sleep(30 * time.Millisecond)
+	}
+	obeyed("regular")
+	took = nil
+	for k := range 100 {
+		cut := &operation.OrderCut{Measure: fmt.Sprintf("s%d", k), Nodes: nodes}
+		cut.Reason = "Messung"
+		w.do(cut, "lead", "operator")
+		obeyed("buffer")
+		undo := &operation.UndoCut{Nodes: nodes}
+		undo.Reason = "Messung"
+		w.do(undo, "lead", "operator")
+		obeyed("regular")
+	}
+	slices.Sort(took)
+	t.Logf("from the commit of an order to both nodes obeying it: p50 %v, p99 %v, slowest %v (n=%d)", took[len(took)/2], took[len(took)*99/100], took[len(took)-1], len(took))
+}
