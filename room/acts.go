@@ -47,6 +47,7 @@ func roomActs() map[string]handler {
 		}),
 		"signal.decide":  doing(decideSignal),
 		"signal.show":    reading(showSignal),
+		"signal.explain": reading(explainSignal),
 		"signal.sources": reading(signalSources),
 		"exception.list": reading(func(ctx context.Context, r *Room, _ none) ([]warning.Exception, error) {
 			return warning.Exceptions(ctx, r.Store)

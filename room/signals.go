@@ -17,6 +17,16 @@ func showSignal(ctx context.Context, r *Room, a idArgs) (warning.Signal, error) 
 	return warning.Get(ctx, r.Store, a.ID)
 }
 
+type explainArgs struct {
+	Rule string `json:"rule"`
+	Line string `json:"line"` // of a log: JSON or text
+}
+
+// explainSignal says why a rule finds an event, or why not.
+func explainSignal(ctx context.Context, r *Room, a explainArgs) (warning.Explanation, error) {
+	return r.Warning.Explain(ctx, r.Store, a.Rule, a.Line)
+}
+
 // signalSources are the counts and the pressure of every source.
 func signalSources(_ context.Context, r *Room, _ none) ([]warning.Figures, error) {
 	return r.Warning.Figures(), nil

@@ -11,6 +11,7 @@ import (
 type signalCmd struct {
 	List        signalListCmd        `cmd:"" help:"What the early warning noticed."`
 	Show        signalShowCmd        `cmd:"" help:"One signal: what matched and why, the raw events."`
+	Explain     signalExplainCmd     `cmd:"" help:"Why a rule finds an event, or why not; its exceptions included."`
 	Acknowledge signalAcknowledgeCmd `cmd:"" help:"Take a signal on."`
 	Dismiss     signalDismissCmd     `cmd:"" help:"Dismiss a signal, with a reason."`
 	Attach      signalAttachCmd      `cmd:"" help:"Attach a signal to an incident."`

@@ -76,3 +76,6 @@ func (e *Engine) prepareFamilies() {
 		e.families[i] = family{name: slices.MinFunc(names, strings.Compare), many: len(names) > 1}
 	}
 }
+
+// Members are the rules that a correlation refers to, in order.
+func (c *Correlation) Members() []*Rule { return slices.Clone(c.members) }
