@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"leitstand/base/db"
+	"leitstand/catalogue"
 )
 
 // StepState is where the carrying out of one task stands. The zero value is refused.
@@ -92,21 +93,24 @@ func (k TaskKind) Reconnects() bool { return k == Emergency || k == Switch || k 
 // transitions; they change a copy.
 type Step struct {
 	Task
-	State     StepState   `json:"state"`
-	Round     int         `json:"round"` // counts from 1
-	Act       string      `json:"act,omitempty"`
-	Driver    string      `json:"driver,omitempty"` // empty: by hand
-	Back      bool        `json:"back,omitempty"`   // the driver takes back
-	Who       string      `json:"who,omitempty"`    // who carries it out, or has
-	By        []string    `json:"by,omitempty"`     // on whose word it stands where it does
-	Reason    string      `json:"reason,omitempty"`
-	Evidence  string      `json:"evidence,omitempty"`
-	Detail    string      `json:"detail,omitempty"` // what a driver or probe said
-	Until     time.Time   `json:"until,omitzero"`   // observation lasts so long at least
-	Passed    bool        `json:"passed,omitempty"` // somebody was told that it has lasted
-	StartedAt time.Time   `json:"started_at,omitzero"`
-	At        time.Time   `json:"at"` // of the last change
-	Past      []StepRound `json:"past,omitempty"`
+	State    StepState `json:"state"`
+	Round    int       `json:"round"` // counts from 1
+	Act      string    `json:"act,omitempty"`
+	Driver   string    `json:"driver,omitempty"` // empty: by hand
+	Back     bool      `json:"back,omitempty"`   // the driver takes back
+	Who      string    `json:"who,omitempty"`    // who carries it out, or has
+	By       []string  `json:"by,omitempty"`     // on whose word it stands where it does
+	Reason   string    `json:"reason,omitempty"`
+	Evidence string    `json:"evidence,omitempty"`
+	Detail   string    `json:"detail,omitempty"` // what a driver or probe said
+	Until    time.Time `json:"until,omitzero"`   // observation lasts so long at least
+	Passed   bool      `json:"passed,omitempty"` // somebody was told that it has lasted
+	// Watched are the environments whose early warning is tightened while the
+	// observation is under way.
+	Watched   []catalogue.EnvironmentID `json:"watched,omitempty"`
+	StartedAt time.Time                 `json:"started_at,omitzero"`
+	At        time.Time                 `json:"at"` // of the last change
+	Past      []StepRound               `json:"past,omitempty"`
 }
 
 // StepRound is how an earlier round of a step ended.

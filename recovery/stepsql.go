@@ -8,6 +8,7 @@ import (
 
 	"leitstand/base/db"
 	"leitstand/base/ledger"
+	"leitstand/catalogue"
 )
 
 func (Step) docKind() string { return "step" }
@@ -54,6 +55,25 @@ func PutStep(ctx context.Context, tx *db.Tx, now time.Time, actor, kind string, 
 		Data: map[string]any{"state": s.State, "round": s.Round, "act": s.Act, "driver": s.Driver, "by": s.By},
 	})
 	return err
+}
+
+// Watched says which environments are under observation, each with the step that
+// observes it: from its beginning until a person's word ends, stops or fails it.
+func Watched(ctx context.Context, q db.Querier) (map[catalogue.EnvironmentID]string, error) {
+	all, err := Steps(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	out := map[catalogue.EnvironmentID]string{}
+	for _, s := range all {
+		if s.State != StepStarted {
+			continue
+		}
+		for _, e := range s.Watched {
+			out[e] = s.ID
+		}
+	}
+	return out, nil
 }
 
 // DueSteps tells that observations have lasted as long as was agreed: a note in

@@ -12,6 +12,7 @@ import (
 	"leitstand/catalogue"
 	"leitstand/operation"
 	"leitstand/recovery"
+	"leitstand/warning"
 )
 
 // stepGate names what keeps a step from beginning besides other steps: what the
@@ -146,6 +147,25 @@ func (r *Room) observedSignals(ctx context.Context, v recovery.StepView) ([]stri
 		out = append(out, open...)
 	}
 	return out, nil
+}
+
+// watchedBy are the environments whose early warning an observation tightens.
+func (r *Room) watchedBy(t recovery.Task) []catalogue.EnvironmentID {
+	if t.Kind != recovery.Observe {
+		return nil
+	}
+	var out []catalogue.EnvironmentID
+	for _, id := range r.placesAt(t) {
+		if p, ok := r.Catalogue.Placement(id); ok && !slices.Contains(out, p.Environment) {
+			out = append(out, p.Environment)
+		}
+	}
+	return out
+}
+
+// watched tells the early warning what is under observation.
+func watched(ctx context.Context, q db.Querier) (warning.Watched, error) {
+	return recovery.Watched(ctx, q)
 }
 
 // dueSteps notes that observations have lasted as long as was agreed. They end on

@@ -234,7 +234,9 @@ func startStep(ctx context.Context, r *Room, as access.Person, a stepArgs) (Step
 			who = as.Name
 		}
 		return r.changeStep(ctx, v, as, "step.started", func(s recovery.Step, now time.Time) (recovery.Step, error) {
-			return s.Begin(now, who, as.ID, time.Duration(g.Terms.Observe)*time.Hour)
+			s, err := s.Begin(now, who, as.ID, time.Duration(g.Terms.Observe)*time.Hour)
+			s.Watched = r.watchedBy(v.Task)
+			return s, err
 		})
 	}
 	if err := mayDecideStep(as); err != nil {

@@ -1,18 +1,21 @@
 package room_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"leitstand/catalogue"
 	"leitstand/containment"
 	"leitstand/operation"
 	"leitstand/recovery"
 	"leitstand/room"
+	"leitstand/warning"
 )
 
 // cutKasse takes a Kasse off the network and plans its way back.
@@ -172,5 +175,66 @@ func TestADriverThatLetsPeopleInActsOnTheWordOfTwo(t *testing.T) {
 	done, ok := out.Done.(room.StepResult)
 	if _, err := os.Stat(filepath.Join(outside, "begun")); err != nil || !ok || done.Step.State != recovery.StepDone || len(done.Step.By) != 2 {
 		t.Errorf("%+v: %v", out.Done, err)
+	}
+}
+
+func TestUnderObservationTheEarlyWarningIsTightenedUntilAPersonEndsIt(t *testing.T) {
+	cat := small()
+	kasse := cat.Kassen[0].ID
+	now := time.Date(2026, 5, 4, 6, 0, 0, 0, time.UTC)
+	r, err := room.Init(t.Context(), room.Options{Data: t.TempDir(), Clock: func() time.Time { return now }}, room.Setup{
+		Name: "Probe", Exercise: true, Catalogue: cat, People: room.PracticePeople(kasse), Owner: "operator",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = r.Close() })
+	cutKasse(t, r, kasse)
+	now = now.Add(time.Hour)
+	cell := string(kasse) + "/eau"
+	do[[]recovery.Report](t, r, "operator", "plan.report", map[string]any{"reports": []recovery.Report{{Task: "test:" + cell, What: recovery.Done}}})
+	log := filepath.Join(t.TempDir(), "log")
+	noticed := func(what string) warning.Signal {
+		t.Helper()
+		site := do[room.StepDetail](t, r, "", "step.show", map[string]any{"task": "observe:" + cell}).Site
+		line := fmt.Sprintf("2026-05-04T07:00:00Z env-%s-%s %s\n", kasse, site, what)
+		f, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+		if err == nil {
+			_, err = f.WriteString(line)
+			err = errors.Join(err, f.Close())
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		raised, err := r.Follow(t.Context(), now, log)
+		if err != nil || len(raised) != 1 {
+			t.Fatalf("%q raised %+v: %v", line, raised, err)
+		}
+		return raised[0]
+	}
+	normal := noticed("systemd[1]: Stopped auditd")
+	do[warning.Signal](t, r, "operator", "signal.decide", map[string]any{"id": normal.ID, "to": "dismissed", "reason": "Wartung"})
+	observe := map[string]any{"task": "observe:" + cell}
+	if s := do[room.StepResult](t, r, "operator", "step.start", observe).Step; len(s.Watched) != 1 {
+		t.Fatalf("watched: %+v", s)
+	}
+	now = now.Add(2 * time.Hour) // hits within an hour are one signal
+	tight := noticed("systemd[1]: Stopped auditd")
+	if tight.Level == normal.Level || tight.Deadline.Sub(tight.First) >= normal.Deadline.Sub(normal.First) || !strings.Contains(strings.Join(tight.Matched, " "), "observe:"+cell) {
+		t.Errorf("before %s due in %v, under observation %s due in %v", normal.Level, normal.Deadline.Sub(normal.First), tight.Level, tight.Deadline.Sub(tight.First))
+	}
+	now = now.Add(1000 * time.Hour)
+	if _, err := r.Due(t.Context(), now); err != nil {
+		t.Fatal(err)
+	}
+	done := map[string]any{"task": "observe:" + cell, "evidence": "ruhig"}
+	refusedStep(t, r, "operator", "step.done", done, tight.ID)
+	do[warning.Signal](t, r, "operator", "signal.decide", map[string]any{"id": tight.ID, "to": "dismissed", "reason": "geklärt"})
+	if w, err := recovery.Watched(t.Context(), r.Store); err != nil || len(w) != 1 {
+		t.Errorf("a clock ended it: %v %v", w, err)
+	}
+	do[room.StepResult](t, r, "operator", "step.done", done)
+	if again := noticed("systemd[1]: Stopped auditd"); again.Level != normal.Level {
+		t.Errorf("after the observation the signal is %s, want %s", again.Level, normal.Level)
 	}
 }

@@ -22,6 +22,9 @@ type IntakeOptions struct {
 	Duty  Duty
 	// Place says which environment a host belongs to; empty means unknown.
 	Place func(host string) catalogue.EnvironmentID
+	// Watched says which environments are under observation, as the transaction
+	// sees it; nil: none. It is asked only when something is found.
+	Watched func(ctx context.Context, q db.Querier) (Watched, error)
 	// Now is the room's clock.
 	Now    func() time.Time
 	Log    *slog.Logger
@@ -247,8 +250,14 @@ func (in *Intake) commit(ctx context.Context, d *db.DB, now time.Time, hits []Hi
 		if err != nil {
 			return err
 		}
+		var watched Watched
+		if len(hits) > 0 {
+			if watched, err = in.watched(ctx, tx); err != nil {
+				return err
+			}
+		}
 		for _, g := range grouped(hits) {
-			s, err := raise(ctx, tx, now, in.signal(g[0]), len(g), eventsOf(g), Acknowledged)
+			s, err := raise(ctx, tx, now, watched.tighten(in.signal(g[0])), len(g), eventsOf(g), Acknowledged)
 			if err != nil {
 				return err
 			}

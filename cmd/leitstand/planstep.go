@@ -111,6 +111,9 @@ func printStepLines(a *app, d *room.StepDetail) {
 	if !d.Until.IsZero() {
 		p("dauert mindestens bis: %s", localTime(d.Until))
 	}
+	if len(d.Watched) > 0 && d.State == recovery.StepStarted {
+		p("Frühwarnung verschärft für: %v", d.Watched)
+	}
 	if d.DryRun != nil {
 		p("%s\n  %s", d.DryRun.Words, strings.Join(d.DryRun.Exact, "\n  "))
 	}
