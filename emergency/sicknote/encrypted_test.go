@@ -2,7 +2,9 @@ package sicknote_test
 
 import (
 	"crypto/rand"
+	"errors"
 	"os"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -96,6 +98,51 @@ func TestEnvelopedMailIsOpenedWithTheMailboxsKeys(t *testing.T) {
 			t.Errorf("%+v, prepared %+v", s, answers)
 		}
 	})
+}
+
+// awayKeys are out of reach while away, as a token is that somebody took out.
+type awayKeys struct {
+	kimmail.Decrypter
+	away atomic.Bool
+}
+
+func (k *awayKeys) OpenTransportKey(r *kimmail.Recipient) ([]byte, error) {
+	if k.away.Load() {
+		return nil, errors.New("card removed")
+	}
+	return k.Decrypter.OpenTransportKey(r)
+}
+
+func TestMailWaitsForKeysThatAreOutOfReach(t *testing.T) {
+	ti := newTIKeys(t)
+	keys := &awayKeys{Decrypter: ti.keyring}
+	keys.away.Store(true)
+	r := newRoom(t, db.InDir(t.TempDir()), func(c *sicknote.Config) { c.Mailboxes[0].Keys, c.Trust = keys, ti.trust })
+	r.server.put(address, ti.enveloped(t, 1), noteMail(t, 2))
+	r.poll(t)
+	if s := r.status(t); s.Unread != 1 || s.Accepted != 1 || r.server.left(address) != 0 {
+		t.Errorf("while the keys are away: %+v", s)
+	}
+	keys.away.Store(false)
+	must(t, r.intake.PollAll(t.Context(), t0.Add(time.Minute)))
+	if s := r.status(t); s.Unread != 0 || s.Accepted != 2 || s.Held != 0 {
+		t.Errorf("when they are back: %+v", s)
+	}
+
+	// After an hour somebody has to look after it; and nobody is told that it was faulty.
+	keys.away.Store(true)
+	r.server.put(address, ti.enveloped(t, 3))
+	must(t, r.intake.PollAll(t.Context(), t0.Add(2*time.Minute)))
+	must(t, r.intake.PollAll(t.Context(), t0.Add(time.Hour)))
+	if s := r.status(t); s.Unread != 1 {
+		t.Errorf("within the hour: %+v", s)
+	}
+	must(t, r.intake.PollAll(t.Context(), t0.Add(time.Hour+2*time.Minute)))
+	answers, _, err := r.intake.Prepared(t.Context(), kasse, "")
+	must(t, err)
+	if s := r.status(t); s.Unread != 0 || s.Held != 1 || len(answers) != 0 {
+		t.Errorf("after an hour: %+v, prepared %+v", s, answers)
+	}
 }
 
 // TestLongLoadOfEnvelopedMail opens, checks and keeps signed and encrypted mail:

@@ -13,12 +13,13 @@ import (
 
 // ReadPending opens mails that were stored but not read, for instance because the
 // process was killed in between. It needs an unlock; until then the mails wait
-// unread, on record and counted. A body that does not open is held by its owner.
+// unread, on record and counted. So do mails whose keys are out of reach, for an
+// hour. A body that does not open is held by its owner.
 func (in *Intake) ReadPending(ctx context.Context, j *emergency.Journal, mb *Mailbox, now time.Time) error {
 	const perStep = 100
-	for {
+	for last := emergency.Number(0); ; {
 		items, err := db.Collect(ctx, j.Store(), scanMail,
-			`select `+mailColumns+` from sicknote_mail where class = '' and mailbox = $1 order by number limit $2`, mb.Address, perStep)
+			`select `+mailColumns+` from sicknote_mail where class = '' and mailbox = $1 and number > $2 order by number limit $3`, mb.Address, int64(last), perStep)
 		if err != nil {
 			return fmt.Errorf("looking for unread mails: %w", err)
 		}
@@ -27,6 +28,7 @@ func (in *Intake) ReadPending(ctx context.Context, j *emergency.Journal, mb *Mai
 		}
 		var mails []stored
 		for _, m := range items {
+			last = m.Number
 			raw, err := in.rawMail(ctx, j, m.Number)
 			if errors.Is(err, emergency.ErrLocked) || ctx.Err() != nil {
 				return err

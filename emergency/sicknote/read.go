@@ -50,6 +50,7 @@ type reading struct {
 	flags     []string // see Flags
 	problem   string   // why it must be held; "" when it is fine
 	code      string   // error code for the problem, "" when nobody may be told
+	keysAway  bool     // its keys did not answer, such as a token that is out of reach: worth another try
 	answerTo  string   // address for an error message
 	version   string   // of the profiles that an error message must use
 }
@@ -116,6 +117,7 @@ func (out *reading) cannotOpen(err error, m *kimmail.Message) {
 		out.hold("Mail überschreitet die Grenzen für Größe oder Verschachtelung", "")
 		return
 	}
+	out.keysAway = open.Fault == kimmail.FaultModule
 	code := ""
 	if open.Fault != kimmail.FaultNoKey { // the key may be missing only here
 		code, _ = open.Fault.EAUCode(m.Kind())

@@ -68,6 +68,10 @@ func (in *Intake) hash(j *emergency.Journal, s stored, r *reading) hashed {
 	return h
 }
 
+// keysAwayFor is how long a mail stays unread because its keys are out of reach; then
+// it is held, so that somebody looks after it.
+const keysAwayFor = time.Hour
+
 // settlement collects what one transaction changes.
 type settlement struct {
 	in      *Intake
@@ -99,6 +103,9 @@ func (in *Intake) settleTx(ctx context.Context, tx *db.Tx, j *emergency.Journal,
 		}
 		if err != nil {
 			return err
+		}
+		if h.reading.keysAway && p.refusal == nil && at.Before(db.Time(row.Fetched).Add(keysAwayFor)) {
+			continue // stays unread; the next look tries again
 		}
 		v := p.judge(h, k)
 		if err := s.take(ctx, tx, row, h, v); err != nil {
