@@ -372,6 +372,30 @@ func TestMailStoredWhileTheRoomIsLockedWaitsUnread(t *testing.T) {
 	}
 }
 
+func TestWhatWasTakenIsReadAfterTheDoorCloses(t *testing.T) {
+	killed, armed := errors.New("killed"), true
+	r := newRoom(t, db.InDir(t.TempDir()), func(c *sicknote.Config) {
+		c.Hook = func(p string) error {
+			if armed && p == "stored" {
+				return killed
+			}
+			return nil
+		}
+	})
+	r.server.put(address, noteMail(t, 1), noteMail(t, 2))
+	if err := r.intake.PollAll(t.Context(), t0); !errors.Is(err, killed) {
+		t.Fatalf("got %v", err)
+	}
+	armed = false
+	r.restart(t)
+	r.door.shut.Store(true)
+	must(t, r.journal(t).DrainBook(t.Context(), place, 1, t0, "anna"))
+	r.poll(t)
+	if s := r.status(t); s.Unread != 0 || s.Accepted != 2 || r.server.left(address) != 2 {
+		t.Errorf("%+v, %d on the server", s, r.server.left(address))
+	}
+}
+
 func TestTheDoorIsObeyed(t *testing.T) {
 	r := newRoom(t, db.InDir(t.TempDir()))
 	r.server.put(address, noteMail(t, 1))

@@ -154,15 +154,19 @@ func (in *Intake) look(ctx context.Context, b *box, now time.Time) error {
 // deletes what is stored, so that a cut connection costs little.
 func (in *Intake) fetchAll(ctx context.Context, b *box, now time.Time) error {
 	open, epoch := in.config.Door.EmergencyDoor(b.Placement)
-	if !open {
-		return nil
-	}
 	j, err := in.config.Journals.Open(ctx, b.Kasse)
+	if err != nil && !open {
+		return nil // a Kasse without a journal is no failure of its mailbox: nothing was taken for it
+	}
 	if err != nil {
 		return err
 	}
+	// Whatever the door says: what was taken and not read would block the handover.
 	if err := in.ReadPending(ctx, j, b.Mailbox, now); err != nil && !errors.Is(err, emergency.ErrLocked) {
 		return err
+	}
+	if !open {
+		return nil
 	}
 	for {
 		more, err := in.session(ctx, b, j, epoch, now)
