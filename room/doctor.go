@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
@@ -128,14 +129,12 @@ func (r *Room) lookPeople(ctx context.Context, c *Checkup) error {
 	if err != nil {
 		return err
 	}
+	deputies, err := access.Deputies(ctx, r.Store)
+	if err != nil {
+		return err
+	}
 	for _, role := range []access.Role{access.CrisisLead, access.Operator, access.Examiner, access.Press} {
-		n := 0
-		for _, p := range people {
-			if p.Has(role) {
-				n++
-			}
-		}
-		c.add("Rolle "+string(role), grade(n == 0, n < r.opt.Limits.PeoplePerRole), "Weitere Person benennen: leitstand person put", "%d Personen", n)
+		r.lookRole(c, role, people, deputies)
 	}
 	without := 0
 	for _, k := range r.Catalogue.Kassen {
@@ -150,6 +149,25 @@ func (r *Room) lookPeople(ctx context.Context, c *Checkup) error {
 	c.add("Vertretungen der Kassen", grade(false, without > 0), "Für jede Kasse eine Vertretung benennen: ohne sie kann sie nichts abnehmen.",
 		"%d von %d Kassen ohne Vertretung", without, len(r.Catalogue.Kassen))
 	return nil
+}
+
+// lookRole counts who has a role, and who of them has nobody to stand in.
+func (r *Room) lookRole(c *Checkup, role access.Role, people []access.Person, deputies []access.Deputy) {
+	n, without := 0, 0
+	for _, p := range people {
+		if !p.Active || !p.Has(role) {
+			continue
+		}
+		n++
+		if !slices.ContainsFunc(deputies, func(d access.Deputy) bool {
+			return d.Person == p.ID && d.State != access.Ended && slices.Contains(d.Roles, role)
+		}) {
+			without++
+		}
+	}
+	c.add("Rolle "+string(role), grade(n == 0, n < r.opt.Limits.PeoplePerRole), "Weitere Person benennen: leitstand person put", "%s", counted(n, "1 Person", "Personen"))
+	c.add("Vertretung "+string(role), grade(false, without > 0 && n < 2*r.opt.Limits.PeoplePerRole),
+		"Vertretung vorher benennen: leitstand person deputy name PERSON VERTRETUNG --role "+string(role)+" --reason … --as PERSON", "für %d von %s benannt", n-without, counted(n, "1 Person", "Personen"))
 }
 
 func (r *Room) lookRules(_ context.Context, c *Checkup) error {

@@ -209,7 +209,11 @@ func (r *Room) lookProbes(ctx context.Context, c *Checkup) error {
 		return nil
 	}
 	bad, first := 0, ""
+	var next sicknote.Probe // whose certificate ends first
 	for _, p := range r.probeAll(ctx) {
+		if !p.Certificate.IsZero() && (next.Certificate.IsZero() || p.Certificate.Before(next.Certificate)) {
+			next = p
+		}
 		if !p.Reached || p.Mails > 0 && !p.UIDL || p.Keys != "" {
 			if bad++; first == "" {
 				first = p.Mailbox + ": " + cmp.Or(p.Problem, p.Keys)
@@ -217,5 +221,11 @@ func (r *Room) lookProbes(ctx context.Context, c *Checkup) error {
 		}
 	}
 	c.add("Postfächer erprobt", grade(bad > 0, false), "leitstand sicknote probe zeigt jedes einzeln. Zuerst: "+first, "%d angemeldet, %d nicht zu gebrauchen", len(r.mailboxes)-bad, bad)
+	if !next.Certificate.IsZero() {
+		left := next.Certificate.Sub(c.At)
+		c.add("Zertifikate der Mailserver", grade(left < r.opt.Limits.Certificate/4, left < r.opt.Limits.Certificate),
+			"Den Betreiber des Mailservers an das neue Zertifikat erinnern: danach holt der Raum dort keine Mail mehr.",
+			"das erste endet %s (%d Tage, %s)", next.Certificate.Format(time.DateOnly), int(left.Hours()/24), next.Mailbox)
+	}
 	return nil
 }

@@ -11,7 +11,6 @@ import (
 
 type telephonePage struct {
 	Consent access.Consent
-	Kind    string
 	Asked   *access.CodeAsked // nil: nobody has been called yet
 	Problem string
 	Actor   actor
@@ -29,7 +28,7 @@ func (s *server) showTelephone(w http.ResponseWriter, r *http.Request, status in
 	if err != nil {
 		return err
 	}
-	page := telephonePage{Consent: c, Kind: s.consentView(r, c).Kind, Asked: asked, Problem: problem}
+	page := telephonePage{Consent: c, Asked: asked, Problem: problem}
 	if page.Actor, err = s.actors(r); err != nil {
 		return err
 	}

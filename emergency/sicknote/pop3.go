@@ -174,6 +174,20 @@ func (p *popConn) startTLS(ctx context.Context, c popConfig) error {
 	return nil
 }
 
+// certificateEnd is when the first certificate that the server showed ends.
+func (p *popConn) certificateEnd() (end time.Time) {
+	conn, ok := p.conn.(*tls.Conn)
+	if !ok {
+		return end
+	}
+	for _, c := range conn.ConnectionState().PeerCertificates {
+		if end.IsZero() || c.NotAfter.Before(end) {
+			end = c.NotAfter
+		}
+	}
+	return end
+}
+
 func (p *popConn) reader() { p.r = bufio.NewReaderSize(&idleReader{p}, 64<<10) }
 
 // idleReader gives every read a deadline: the server may not be silent for long,

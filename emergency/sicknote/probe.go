@@ -22,6 +22,8 @@ type Probe struct {
 	Tried      int    `json:"tried"`
 	Keys       string `json:"keys,omitempty"`    // why its keys cannot be used; "" when they can or none are needed
 	Problem    string `json:"problem,omitempty"` // of the first that could not be read
+	// Certificate is when the first certificate of the server's chain ends; zero without TLS.
+	Certificate time.Time `json:"certificate_end,omitzero"`
 }
 
 // ProbeAll tries all mailboxes of a Kasse, or of all Kassen with an empty one, one
@@ -57,6 +59,7 @@ func (in *Intake) Probe(ctx context.Context, address string, now time.Time) (Pro
 		return out, err
 	}
 	defer p.abandon() // no QUIT: the server deletes nothing
+	out.Certificate = p.certificateEnd()
 	mails, err := p.list()
 	if err != nil {
 		return out, err
