@@ -148,7 +148,7 @@ func (r *Room) copyStores(ctx context.Context, m *Manifest, a backupArgs, to Rec
 		if err != nil {
 			return err
 		}
-		if err := copyStore(ctx, m, a.To, j.Store(), r.Public(), keys); err != nil {
+		if err := copyStore(ctx, m, a.To, j.Store(), r.Public(), r.opt.Data, keys); err != nil {
 			return err
 		}
 	}
@@ -159,12 +159,12 @@ func (r *Room) copyStores(ctx context.Context, m *Manifest, a backupArgs, to Rec
 	if err != nil {
 		return err
 	}
-	return copyStore(ctx, m, a.To, r.Store, r.Public(), keys)
+	return copyStore(ctx, m, a.To, r.Store, r.Public(), r.opt.Data, keys)
 }
 
 // copyStore writes one store as a SQLite file. The head is taken first: it must
 // not say more than the copy holds.
-func copyStore(ctx context.Context, m *Manifest, dir string, d *db.DB, public string, keys []age.Recipient) error {
+func copyStore(ctx context.Context, m *Manifest, dir string, d *db.DB, public, scratch string, keys []age.Recipient) error {
 	h, ok, err := ledger.Newest(ctx, d, public)
 	if err != nil {
 		return err
@@ -172,12 +172,37 @@ func copyStore(ctx context.Context, m *Manifest, dir string, d *db.DB, public st
 	if ok {
 		m.Heads = append(m.Heads, SignedHead{Ledger: d.Name(), Size: h.Size, Root: h.Root.String(), Note: h.Note})
 	}
-	return m.add(dir, d.Name()+".db", keys, func(w io.Writer) error {
-		return d.Pages(ctx, func(int, int64) error { return nil }, func(_ int64, page []byte) error {
+	file, done, err := asFile(ctx, d, scratch)
+	if err != nil {
+		return err
+	}
+	err = m.add(dir, d.Name()+".db", keys, func(w io.Writer) error {
+		return file.Pages(ctx, func(int, int64) error { return nil }, func(_ int64, page []byte) error {
 			_, err := w.Write(page)
 			return err
 		})
 	})
+	return errors.Join(err, done())
+}
+
+// asFile gives a store in PostgreSQL as a file, which lies in scratch until done: a
+// backup is the same whatever the room lies in, and can be taken over by a laptop.
+func asFile(ctx context.Context, d *db.DB, scratch string) (file *db.DB, done func() error, err error) {
+	if !d.OnServer() {
+		return d, func() error { return nil }, nil
+	}
+	dir, err := os.MkdirTemp(scratch, "copy-")
+	if err != nil {
+		return nil, nil, fmt.Errorf("making room for a copy: %w", err)
+	}
+	place := db.InDir(dir)
+	if err = d.CopyInto(ctx, place); err == nil {
+		file, err = place.Look(ctx, d.Name())
+	}
+	if err != nil {
+		return nil, nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	return file, func() error { return errors.Join(file.Close(), os.RemoveAll(dir)) }, nil
 }
 
 func (r *Room) copyKeys(m *Manifest, dir string, to Recipients) error {

@@ -1,6 +1,7 @@
 package room
 
 import (
+	"context"
 	"time"
 
 	"leitstand/base/db"
@@ -12,3 +13,6 @@ func (d *Doors) TrustSilence() { d.watch.Margin = -time.Hour }
 
 // AllMigrations are those of the room's store and of every Kasse's.
 func AllMigrations() []db.Migrations { return append(migrations(), journalMigrations()[1:]...) }
+
+// MoveToPostgres puts the stores of a data directory into PostgreSQL as they are.
+func MoveToPostgres(ctx context.Context, opt Options) error { return settle(ctx, opt) }

@@ -61,7 +61,7 @@ func Init(ctx context.Context, opt Options, s Setup) (*Room, error) {
 	if err := clearWay(opt.Data, opt.Clock()); err != nil {
 		return nil, err
 	}
-	settings := Settings{Name: s.Name, Exercise: s.Exercise, Place: "r" + strings.ToLower(rand.Text()[:8]) + "_", Spans: s.Spans}
+	settings := Settings{Name: s.Name, Exercise: s.Exercise, Place: newPlace(), Spans: s.Spans}
 	settings.Engine = place(opt, settings).Engine()
 	if err := fill(ctx, opt, settings, s); err != nil {
 		return nil, err
@@ -78,6 +78,9 @@ func Init(ctx context.Context, opt Options, s Setup) (*Room, error) {
 	}
 	return Open(ctx, opt)
 }
+
+// newPlace is a prefix of schemas that no other room has.
+func newPlace() string { return "r" + strings.ToLower(rand.Text()[:8]) + "_" }
 
 // clearWay marks the directory as unfinished. What an earlier try left is moved
 // into a directory of its own. Stores without that mark belong to a room that

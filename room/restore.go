@@ -2,6 +2,7 @@ package room
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +11,7 @@ import (
 
 	"filippo.io/age"
 
+	"leitstand/base/db"
 	"leitstand/catalogue"
 )
 
@@ -30,6 +32,9 @@ func Restore(ctx context.Context, from string, opt Options) (Manifest, []Verifie
 		return Manifest{}, nil, fmt.Errorf("removing what an interrupted try left: %w", err)
 	}
 	m, err := unpack(ctx, from, half.Data, opt.Identities)
+	if err == nil {
+		err = settle(ctx, half)
+	}
 	if err != nil {
 		return m, nil, errors.Join(err, os.RemoveAll(half.Data))
 	}
@@ -84,12 +89,65 @@ func unpack(ctx context.Context, from, to string, ids []age.Identity) (Manifest,
 	return m, nil
 }
 
+// settle makes an unpacked copy a room of the engine that it is restored to. Copies
+// are files, whatever the room lay in. In PostgreSQL the room gets schemas of its own,
+// under a new prefix: nothing that is there is touched, and what an interrupted
+// restore left is to be dropped by whoever looks after the database.
+func settle(ctx context.Context, opt Options) error {
+	s, err := readSettings(opt.Data)
+	if err != nil {
+		return err
+	}
+	if to := place(opt, s).Engine(); to == s.Engine && opt.Database == "" {
+		return nil
+	}
+	s.Engine = place(opt, s).Engine()
+	if opt.Database != "" {
+		s.Place = newPlace()
+		if err := moveStores(ctx, db.InDir(opt.Data), place(opt, s)); err != nil {
+			return fmt.Errorf("putting the room into PostgreSQL: %w", err)
+		}
+	}
+	b, err := json.MarshalIndent(s, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encoding settings: %w", err)
+	}
+	if _, err := writeDurable(filepath.Join(opt.Data, settingsFile), append(b, '\n'), nil); err != nil {
+		return fmt.Errorf("writing settings: %w", err)
+	}
+	return nil
+}
+
+// moveStores copies all stores and removes the files.
+func moveStores(ctx context.Context, from, to db.Place) error {
+	names, err := from.Stores(ctx, "")
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		d, err := from.Look(ctx, name, migrationsOf(name)...)
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(d.CopyInto(ctx, to), d.Close()); err != nil {
+			return err
+		}
+		if err := from.Remove(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // RestoreKasse puts one Kasse's journal from a backup into a room that nobody
 // serves. The journal that is there is kept beside it under another name.
 func RestoreKasse(ctx context.Context, from string, k catalogue.KasseID, opt Options) (Manifest, []Verified, error) {
 	m, err := ReadBackup(from)
 	if err != nil {
 		return m, nil, err
+	}
+	if opt.Database != "" {
+		return m, nil, errors.New("one Kasse is put back into a room in files; in PostgreSQL restore the whole backup beside the room (restore into a new --data) and bring its items over: leitstand takeover compare and merge")
 	}
 	name := "kasse_" + string(k) + ".db"
 	f, ok := m.find(name)

@@ -27,16 +27,21 @@ func onEach(t *testing.T, fn func(t *testing.T, opt room.Options)) {
 	t.Run("PostgreSQL", func(t *testing.T) {
 		opt := room.Options{Data: filepath.Join(t.TempDir(), "room"), Database: dbtest.URL(t)}
 		t.Cleanup(func() { // registered first, so that it runs after the room is closed
-			b, err := os.ReadFile(filepath.Join(opt.Data, "room.json"))
-			var s room.Settings
-			if err = errors.Join(err, json.Unmarshal(b, &s)); err != nil || s.Place == "" {
-				t.Errorf("which schemas to drop: %v", err)
-				return
-			}
-			dbtest.Drop(t, opt.Database, s.Place)
+			dbtest.Drop(t, opt.Database, placeOf(t, opt.Data))
 		})
 		fn(t, opt)
 	})
+}
+
+// placeOf is the prefix of the schemas of a room in PostgreSQL.
+func placeOf(t *testing.T, data string) string {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(data, "room.json"))
+	var s room.Settings
+	if err = errors.Join(err, json.Unmarshal(b, &s)); err != nil || s.Place == "" {
+		t.Fatalf("which schemas to drop: %v", err)
+	}
+	return s.Place
 }
 
 // small is a catalogue of one Kasse, so that a test on PostgreSQL makes few schemas.

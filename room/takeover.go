@@ -65,6 +65,9 @@ func takeOver(ctx context.Context, a TakeOverArgs, half Options) (out Taken, err
 	if out.Manifest, err = unpack(ctx, a.From, half.Data, half.Identities); err != nil {
 		return out, err
 	}
+	if err := settle(ctx, half); err != nil {
+		return out, err
+	}
 	if out.Ledgers, err = verifyRestored(ctx, half, out.Manifest); err != nil {
 		return out, err
 	}

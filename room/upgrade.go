@@ -61,10 +61,10 @@ func (r *Room) upgrade(ctx context.Context, place db.Place) (*Upgraded, error) {
 		return nil, err
 	}
 	out := &Upgraded{Stores: map[string][]db.Step{}}
+	maps.DeleteFunc(all, func(name string, _ db.Versions) bool { // what belongs to no package, such as who leads
+		return name != "room" && !strings.HasPrefix(name, emergency.StoreOf(""))
+	})
 	for name, have := range all {
-		if name != "room" && !strings.HasPrefix(name, emergency.StoreOf("")) {
-			continue
-		}
 		ms := migrationsOf(name)
 		if err := have.Newer(ms...); err != nil {
 			return nil, fmt.Errorf("store %q: %w", name, err)
@@ -118,7 +118,7 @@ func (r *Room) copyUnopened(ctx context.Context, place db.Place, dir string, sto
 	for _, name := range stores {
 		d, err := place.Look(ctx, name, migrationsOf(name)...)
 		if err == nil {
-			err = errors.Join(copyStore(ctx, &m, dir, d, r.key.Public, nil), d.Close())
+			err = errors.Join(copyStore(ctx, &m, dir, d, r.key.Public, r.opt.Data, nil), d.Close())
 		}
 		if err != nil {
 			return err

@@ -6,10 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 )
 
-// ErrNoCopy says that the engine has its own tool for copies.
-var ErrNoCopy = errors.New("a PostgreSQL store is copied with pg_dump, one schema per store")
+// ErrNoCopy says that a store has no pages of its own.
+var ErrNoCopy = errors.New("a store in PostgreSQL has no pages: copy it into a file first")
 
 // CopyTo writes a consistent copy of the store as it is now to a new file,
 // while reads and writes go on. The copy is durable when CopyTo returns.
@@ -31,6 +32,20 @@ func (d *DB) CopyTo(ctx context.Context, file string) error {
 	}
 	if err != nil {
 		return fmt.Errorf("copying %q: %w", d.name, err)
+	}
+	return nil
+}
+
+// Remove removes the files of a store that nobody has open. Only in files: what lies
+// in PostgreSQL is dropped by whoever looks after the database.
+func (p Place) Remove(name string) error {
+	if p.url != "" {
+		return fmt.Errorf("removing store %q: it lies in PostgreSQL", name)
+	}
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		if err := os.Remove(filepath.Join(p.dir, name+".db"+suffix)); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("removing store %q: %w", name, err)
+		}
 	}
 	return nil
 }

@@ -19,6 +19,10 @@ type engine interface {
 	snapshot() *sql.TxOptions
 	// hasTable counts the tables with the name $1: 0 or 1.
 	hasTable() string
+	// tables lists the store's tables in the order in which they were made; columns
+	// those of table $1, and whether each is a boolean.
+	tables() string
+	columns() string
 	// explain adds what to do to errors that a person can do something about.
 	explain(err error) error
 }
@@ -43,6 +47,14 @@ func (sqliteEngine) snapshot() *sql.TxOptions { return nil }
 
 func (sqliteEngine) hasTable() string {
 	return `select count(*) from sqlite_schema where type = 'table' and name = $1`
+}
+
+func (sqliteEngine) tables() string {
+	return `select name from sqlite_schema where type = 'table' and name not like 'sqlite_%' order by rowid`
+}
+
+func (sqliteEngine) columns() string {
+	return `select name, lower(type) = 'boolean' from pragma_table_info($1) order by cid`
 }
 
 func (sqliteEngine) explain(err error) error {

@@ -30,6 +30,15 @@ func (postgresEngine) hasTable() string {
 	return `select count(*) from pg_tables where schemaname = current_schema() and tablename = $1`
 }
 
+func (postgresEngine) tables() string {
+	return `select c.relname from pg_class c join pg_namespace n on n.oid = c.relnamespace
+		where n.nspname = current_schema() and c.relkind = 'r' order by c.oid`
+}
+
+func (postgresEngine) columns() string {
+	return `select column_name, data_type = 'boolean' from information_schema.columns where table_schema = current_schema() and table_name = $1 order by ordinal_position`
+}
+
 func (postgresEngine) explain(err error) error {
 	var e *pgconn.PgError
 	if !errors.As(err, &e) {

@@ -31,6 +31,7 @@ var beforeSection = map[string]string{
 	"Telling people":                    "",
 	"Shift change":                      "",
 	"One Kasse's share":                 "",
+	"A newer program":                   "",
 	"When something is wrong":           "",
 	"Sick notes in emergency operation": "cp boxes.json room/connections.json\n",
 }
