@@ -111,6 +111,10 @@ func decode(ev *sigma.Event, line []byte, received time.Time) bool {
 		ev.Reset()
 	}
 	ev.DecodeText(string(line), received.Year())
+	if at, says := ev.When(); says && at.After(received.Add(2*24*time.Hour)) {
+		ev.Reset() // without a year, and of the last one: December, read in January
+		ev.DecodeText(string(line), received.Year()-1)
+	}
 	return ok
 }
 

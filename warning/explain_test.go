@@ -43,3 +43,17 @@ func TestExplainSaysWhyARuleDidNotFindAnEvent(t *testing.T) {
 		t.Error("an unknown rule is explained")
 	}
 }
+
+func TestAYearThatOldSyslogLeavesOutIsTheOneBeforeTheLineCame(t *testing.T) {
+	d := testIntake(t).Rules().NewDetector(DetectorOptions{})
+	for line, want := range map[string]string{
+		"Dec 31 23:59:00 h sshd[1]: Accepted password for a from 10.0.0.1 port 1 ssh2":             "2026-12-31",
+		"Jan  2 00:01:00 h sshd[1]: Accepted password for a from 10.0.0.1 port 1 ssh2":             "2027-01-02",
+		"2029-05-04T09:00:00Z h sshd[1]: Accepted password for a from 10.0.0.1 port 1 ssh2 future": "2029-05-04",
+	} {
+		d.Line([]byte(line), time.Date(2027, 1, 2, 0, 5, 0, 0, time.UTC))
+		if at, ok := d.When(); !ok || at.Format(time.DateOnly) != want {
+			t.Errorf("%s: %v, want %s", line, at, want)
+		}
+	}
+}

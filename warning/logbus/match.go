@@ -35,6 +35,7 @@ type matching struct {
 	det   *warning.Detector
 
 	at     place // of the event that is matched
+	ahead  int64 // no event is ordered after it: when its message was sent, and what may be late
 	upTo   uint64
 	newest int64 // latest time an event said, in microseconds; bounded by when it was sent
 	out    []batch
@@ -88,6 +89,7 @@ func (w *Worker) match(ctx context.Context, p int, l *lease) error {
 func (m *matching) take(data []byte, meta *jetstream.MsgMetadata) {
 	m.quiet, m.silent, m.upTo = time.Now(), false, meta.Sequence.Stream
 	m.at = place{Seq: meta.Sequence.Stream}
+	m.ahead = meta.Timestamp.Add(m.w.setup.Late).UnixMicro()
 	for line := range bytes.SplitSeq(data, []byte{'\n'}) {
 		if len(bytes.TrimSpace(line)) == 0 {
 			continue
@@ -98,7 +100,7 @@ func (m *matching) take(data []byte, meta *jetstream.MsgMetadata) {
 		}
 		if at, ok := m.det.When(); ok {
 			// A clock that is far ahead must not make all others late.
-			m.newest = max(m.newest, min(at.UnixMicro(), meta.Timestamp.Add(m.w.setup.Late).UnixMicro()))
+			m.newest = max(m.newest, min(at.UnixMicro(), m.ahead))
 		}
 		m.events++
 		m.at.Part++
@@ -110,7 +112,7 @@ func (m *matching) take(data []byte, meta *jetstream.MsgMetadata) {
 func (m *matching) observed(o sigma.Observation) {
 	eng := m.w.opt.Rules.Engine
 	q := int(eng.Partition(&o) % uint64(m.w.setup.Partitions))
-	key := o.Time.UnixMicro()
+	key := min(o.Time.UnixMicro(), m.ahead) // one from the future must not wait for it
 	if mark := m.mark(); key < mark {
 		key = mark
 		m.counts.Late++
