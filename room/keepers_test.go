@@ -26,6 +26,7 @@ func TestEveryTableOfARoomIsAccountedForOrNamedHere(t *testing.T) {
 		"gateway_beat":      "when a node was last heard",
 		"source":            "how far a log was read",
 		"detector":          "what a correlation remembers",
+		"bus_hit":           "hits of other workers that were taken, so that none counts twice",
 	}
 	data, r := initialised(t)
 	for _, k := range r.Keepers() {
