@@ -65,6 +65,7 @@ type player struct {
 	refusals   int64 // error messages of front ends that are on record already
 	mailing    bool  // practices still have something to send
 	nextWorld  time.Time
+	protocols  map[cellKey]string // of switching back, under way
 }
 
 // item is something that happens at a time; equal times keep their order.
@@ -110,7 +111,7 @@ func play(ctx context.Context, opt Options, policy Policy) (_ *player, err error
 	if opt.Log == nil {
 		opt.Log = slog.New(slog.DiscardHandler)
 	}
-	p := &player{opt: opt, policy: policy, sc: opt.Scenario, facts: map[string]string{}, mailing: true}
+	p := &player{opt: opt, policy: policy, sc: opt.Scenario, facts: map[string]string{}, mailing: true, protocols: map[cellKey]string{}}
 	p.clock.Store(p.sc.Start.UnixMicro())
 	defer func() {
 		if err != nil {

@@ -226,8 +226,7 @@ func (p *player) beginHandover(ctx context.Context, entered []catalogue.Placemen
 	if err := p.room.Intake.PollAll(ctx, p.now()); err != nil {
 		return err
 	}
-	_, err := room.Do[room.Changed](ctx, p.room, "operator", "handover.begin", map[string]any{"placements": active, "reason": reason})
-	if err != nil {
+	if err := p.beginSwitchBack(ctx, active, reason); err != nil {
 		return err
 	}
 	return p.pointEmployers(ctx)
@@ -259,8 +258,9 @@ func (p *player) handOver(ctx context.Context, ids []catalogue.PlacementID) erro
 	return fmt.Errorf("%d placements could not be handed over", len(ids))
 }
 
-// accept ends trial after the tests: what emergency operation took in is handed
-// over, then the delegate of each Kasse and the operator accept.
+// accept ends trial after the tests: what emergency operation took in goes back by
+// the protocol that both sides sign; everything else the delegate of each Kasse
+// and the operator accept.
 func (p *player) accept(ctx context.Context, entered []catalogue.PlacementID, reason string) error {
 	var over []catalogue.PlacementID
 	byKasse := map[catalogue.KasseID][]string{}
@@ -274,10 +274,20 @@ func (p *player) accept(ctx context.Context, entered []catalogue.PlacementID, re
 		}
 		byKasse[row.Kasse] = append(byKasse[row.Kasse], string(id))
 	}
-	if len(over) > 0 {
-		if err := p.handOver(ctx, over); err != nil {
+	keys, rest := p.protocolsOf(over)
+	if len(rest) > 0 {
+		if err := p.handOver(ctx, rest); err != nil {
 			return err
 		}
+	}
+	for _, key := range keys {
+		byKasse[key.kasse] = slices.DeleteFunc(byKasse[key.kasse], func(id string) bool {
+			kasse, service, _, _ := catalogue.PlacementID(id).Split()
+			return key == cellKey{kasse, service} && slices.Contains(over, catalogue.PlacementID(id))
+		})
+	}
+	if err := p.finishSwitchBack(ctx, keys); err != nil {
+		return err
 	}
 	for _, k := range p.room.Catalogue.Kassen {
 		nodes := byKasse[k.ID]
