@@ -27,18 +27,39 @@ type Role string
 
 // The roles of a room (BSI-Standard 200-4: BAO and Stab).
 const (
-	CrisisLead      Role = "crisis_lead"      // Leitung des Stabs
-	Operator        Role = "operator"         // Betrieb
-	Examiner        Role = "examiner"         // Forensik
-	KasseDelegate   Role = "kasse_delegate"   // Vertretung einer Kasse
-	PaymentReleaser Role = "payment_releaser" // Zahlungsfreigabe
-	Press           Role = "press"            // Öffentlichkeitsarbeit
-	Auditor         Role = "auditor"          // Revision: sees all, changes nothing
+	CrisisLead      Role = "crisis_lead"
+	Operator        Role = "operator"
+	Examiner        Role = "examiner"
+	KasseDelegate   Role = "kasse_delegate"
+	PaymentReleaser Role = "payment_releaser"
+	Press           Role = "press"
+	Auditor         Role = "auditor" // sees all, changes nothing
 )
 
 // Roles lists all roles in the order in which screens show them.
 func Roles() []Role {
 	return []Role{CrisisLead, Operator, Examiner, KasseDelegate, PaymentReleaser, Press, Auditor}
+}
+
+// Word names the role in German, for screens and paper.
+func (r Role) Word() string {
+	switch r {
+	case CrisisLead:
+		return "Leitung des Stabs"
+	case Operator:
+		return "Betrieb"
+	case Examiner:
+		return "Forensik"
+	case KasseDelegate:
+		return "Vertretung einer Kasse"
+	case PaymentReleaser:
+		return "Zahlungsfreigabe"
+	case Press:
+		return "Öffentlichkeitsarbeit"
+	case Auditor:
+		return "Revision"
+	}
+	return string(r)
 }
 
 // Person is somebody who acts in the room.

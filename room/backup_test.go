@@ -110,7 +110,7 @@ func TestTheDoctorSeesWhatIsMissing(t *testing.T) {
 		return out
 	}
 	before := health()
-	if before["Sicherung"] != room.Bad || before["Rolle crisis_lead"] != room.Good || before["Sieben Regeln"] != room.Good || before["Datei ledger.key"] != room.Good {
+	if before["Sicherung"] != room.Bad || before["Rolle Leitung des Stabs"] != room.Good || before["Sieben Regeln"] != room.Good || before["Datei ledger.key"] != room.Good {
 		t.Errorf("a fresh practice room: %v", before)
 	}
 	if _, err := room.Do[room.Manifest](t.Context(), r, "operator", "backup", map[string]string{"to": filepath.Join(t.TempDir(), "b")}); err != nil {

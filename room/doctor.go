@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -101,7 +102,7 @@ func (r *Room) lookDisk(_ context.Context, c *Checkup) error {
 	free := s.Bavail * uint64(s.Bsize)
 	share := 100 * float64(s.Bavail) / float64(max(1, s.Blocks))
 	c.add("Festplatte", grade(free < uint64(r.opt.Limits.DiskFree)/10, free < uint64(r.opt.Limits.DiskFree) || share < 5), "Platz schaffen oder das Datenverzeichnis auf einen größeren Datenträger legen.",
-		"%.1f GB frei (%.0f %%)", float64(free)/1e9, share)
+		"%s GB frei (%.0f %%)", strings.Replace(fmt.Sprintf("%.1f", float64(free)/1e9), ".", ",", 1), share)
 	return nil
 }
 
@@ -165,8 +166,8 @@ func (r *Room) lookRole(c *Checkup, role access.Role, people []access.Person, de
 			without++
 		}
 	}
-	c.add("Rolle "+string(role), grade(n == 0, n < r.opt.Limits.PeoplePerRole), "Weitere Person benennen: leitstand person put", "%s", counted(n, "1 Person", "Personen"))
-	c.add("Vertretung "+string(role), grade(false, without > 0 && n < 2*r.opt.Limits.PeoplePerRole),
+	c.add("Rolle "+role.Word(), grade(n == 0, n < r.opt.Limits.PeoplePerRole), "Weitere Person benennen: leitstand person put", "%s", counted(n, "1 Person", "Personen"))
+	c.add("Vertretung "+role.Word(), grade(false, without > 0 && n < 2*r.opt.Limits.PeoplePerRole),
 		"Vertretung vorher benennen: leitstand person deputy name PERSON VERTRETUNG --role "+string(role)+" --reason … --as PERSON", "für %d von %s benannt", n-without, counted(n, "1 Person", "Personen"))
 }
 

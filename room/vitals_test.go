@@ -231,7 +231,7 @@ func TestTheDoctorAsksForWitnessAlarmDriversAndMailboxes(t *testing.T) {
 	f := findings(t, r, true)
 	for name, want := range map[string]room.Health{
 		"Zeuge": room.Warn, "Probealarm": room.Warn, "Treiber": room.Warn, "Sicherung": room.Bad, "Postfächer erprobt": room.Bad, "Ausgang": room.Good,
-		"Rolle examiner": room.Bad, "Rolle operator": room.Warn, "Rolle crisis_lead": room.Good,
+		"Rolle Forensik": room.Bad, "Rolle Betrieb": room.Warn, "Rolle Leitung des Stabs": room.Good,
 	} {
 		if f[name].Health != want {
 			t.Errorf("%s: %+v, want %s", name, f[name], want)

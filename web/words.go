@@ -86,7 +86,7 @@ func (s *server) functions() template.FuncMap {
 		"dienstname": func(id catalogue.ServiceID) string { return s.serviceName(id) },
 		"prozent":    func(share float64) float64 { return 100 * share },
 		"stelle":     func(id any) string { return s.nodeName(fmt.Sprint(id)) },
-		"rolle":      roleWord,
+		"rolle":      access.Role.Word,
 		"grad":       gradeWord,
 		"gewissheit": certaintyWord,
 		"signal":     signalWord,
@@ -226,14 +226,6 @@ func (s *server) nodeName(id string) string {
 		return v.Name
 	}
 	return s.siteName(catalogue.SiteID(id))
-}
-
-func roleWord(r access.Role) string {
-	words := map[access.Role]string{
-		access.CrisisLead: "Leitung des Stabs", access.Operator: "Betrieb", access.Examiner: "Forensik", access.KasseDelegate: "Vertretung einer Kasse",
-		access.PaymentReleaser: "Zahlungsfreigabe", access.Press: "Öffentlichkeitsarbeit", access.Auditor: "Revision",
-	}
-	return orItself(words[r], r)
 }
 
 func gradeWord(g incident.Grade) string {
