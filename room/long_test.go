@@ -14,6 +14,23 @@ import (
 )
 
 // fill accepts items of a size for one Kasse.
+// eightyKassen is the case of 2023 with invented Kassen added until there are as
+// many as were hit.
+func eightyKassen() *catalogue.Catalogue {
+	c := catalogue.Case2023(1)
+	for n := 1; len(c.Kassen) < 80; n++ {
+		for digit := range 10 {
+			if id := fmt.Sprintf("1099%04d%d", 1000+n, digit); catalogue.ValidIK(id) {
+				c.Kassen = append(c.Kassen, catalogue.Kasse{
+					ID: catalogue.KasseID(id), Name: fmt.Sprintf("Übungskasse %d", n), Kind: "BKK", Insured: 10_000, InsuredAssumed: true,
+					LegalSupervisor: "BAS", DataSupervisor: "BfDI", SupervisorsAssumed: true, Note: "Erfunden, für die Messung.",
+				})
+			}
+		}
+	}
+	return c.Normal()
+}
+
 func fill(t *testing.T, r *room.Room, k catalogue.KasseID, items, size int) {
 	t.Helper()
 	j, err := r.Journals.Open(t.Context(), k)
@@ -44,7 +61,7 @@ func TestLongBackupOfOneGigabyte(t *testing.T) {
 	if os.Getenv("LEITSTAND_LONG") == "" {
 		t.Skip("LEITSTAND_LONG is not set: a gigabyte is left out")
 	}
-	r, opt := practiceRoomOf(t, catalogue.Case2023(1))
+	r, opt := practiceRoomOf(t, eightyKassen())
 	kassen, err := r.Journals.List(t.Context())
 	if err != nil {
 		t.Fatal(err)
