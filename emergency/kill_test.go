@@ -54,7 +54,7 @@ func runChild(spec string) error {
 	if err := json.Unmarshal([]byte(spec), &c); err != nil {
 		return err
 	}
-	ctx := context.WithoutCancel(context.TODO())
+	ctx := context.Background()
 	if c.Role == "receiver" {
 		return c.receive(ctx)
 	}

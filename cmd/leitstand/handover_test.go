@@ -83,7 +83,7 @@ func takeItems(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	n, err := strconv.Atoi(args[1])
 	ts.Check(err)
-	ctx := context.WithoutCancel(context.TODO())
+	ctx := context.Background()
 	r, err := room.Open(ctx, room.Options{Data: ts.Getenv("LEITSTAND_DATA")})
 	ts.Check(err)
 	defer func() { ts.Check(r.Close()) }()

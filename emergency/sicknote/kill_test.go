@@ -61,7 +61,7 @@ func fetchForever(spec string) error {
 		return err
 	}
 	for {
-		if err := in.PollAll(context.WithoutCancel(context.TODO()), t0); err != nil {
+		if err := in.PollAll(context.Background(), t0); err != nil {
 			return err
 		}
 	}
