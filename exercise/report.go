@@ -184,6 +184,7 @@ func (p *player) result(ctx context.Context) (*Result, error) {
 	if r.Gateway, err = p.world.gate.result(ctx, p, p.world, p.now()); err != nil {
 		return nil, err
 	}
+	r.SickNotes.HandedOver -= r.Gateway.Items // the journals count everything; entries at emergency doors are no sick notes
 	lists, err := notice.Lists(ctx, p.room.Store)
 	if err != nil {
 		return nil, err
