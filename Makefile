@@ -1,5 +1,5 @@
 # One screen. `make check` is what CI runs; the longer runs report figures.
-.PHONY: old-room sicknote-load build run check test lint fmt fuzz bench psplib psplib-seconds gateway-bench two-nodes backup-bench million long bus peers
+.PHONY: old-room sicknote-load build run check test lint fmt fuzz bench psplib psplib-seconds gateway-bench two-nodes backup-bench kills million long bus peers
 # leitstand-token is needed only where keys lie in PKCS#11 tokens; put it beside leitstand.
 build:
 	CGO_ENABLED=0 go build -trimpath -o leitstand ./cmd/leitstand
@@ -21,6 +21,8 @@ two-nodes: ; LEITSTAND_LONG=1 go test ./room -count=1 -timeout 20m -run TwoNodes
 gateway-bench: ; LEITSTAND_LONG=1 go test ./gateway -count=1 -run TestLong -v
 # Copying and restoring one Kasse and all with 1 GB of items.
 backup-bench: ; LEITSTAND_LONG=1 go test ./room -count=1 -run TestLongBackup -v
+# Backup, restore, take-over and the change of both keys killed at random steps, 20 rounds: about 3 minutes.
+kills: ; LEITSTAND_LONG=1 go test ./cmd/leitstand -count=1 -timeout 60m -run TestKeepingARoomIsKilled -v
 # A million items accepted, handed over, reconciled and verified (minutes, 10 GB); drain beside the fastest intake.
 million: ; LEITSTAND_LONG=1 go test ./emergency -count=1 -timeout 90m -run 'TestLongHandoverOfManyItems|TestLongDrainBesideIntake' -v
 # Everything that is too long for check: all PSPLIB instances, all mutants by the second engine, load.
