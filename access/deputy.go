@@ -232,21 +232,7 @@ func deputies(ctx context.Context, q db.Querier, rest string, args ...any) ([]De
 
 func reachKeepers() []ledger.Keeper {
 	return []ledger.Keeper{
-		{Table: "deputy", Rows: func(ctx context.Context, q db.Querier) ([]ledger.Row, error) {
-			all, err := deputies(ctx, q, `order by id`)
-			out := make([]ledger.Row, len(all))
-			for i, d := range all {
-				out[i] = d.row()
-			}
-			return out, err
-		}},
-		{Table: "code", Rows: func(ctx context.Context, q db.Querier) ([]ledger.Row, error) {
-			all, err := codes(ctx, q, `order by person, number`)
-			out := make([]ledger.Row, len(all))
-			for i, c := range all {
-				out[i] = c.row()
-			}
-			return out, err
-		}},
+		ledger.KeepList("deputy", Deputy.row, deputies, `order by id`),
+		ledger.KeepList("code", code.row, codes, `order by person, number`),
 	}
 }

@@ -184,22 +184,10 @@ func list(ctx context.Context, q db.Querier, rest string, args ...any) ([]Person
 
 // Keepers are the tables whose rows the ledger accounts for.
 func Keepers() []ledger.Keeper {
-	return append(reachKeepers(), []ledger.Keeper{
-		{Table: "person", Rows: func(ctx context.Context, q db.Querier) ([]ledger.Row, error) {
-			people, err := List(ctx, q)
-			out := make([]ledger.Row, len(people))
-			for i, p := range people {
-				out[i] = ledger.Row{Table: "person", Key: p.ID, Value: p}
-			}
-			return out, err
-		}},
-		{Table: "consent", Rows: func(ctx context.Context, q db.Querier) ([]ledger.Row, error) {
-			consents, err := consents(ctx, q, `order by id`)
-			out := make([]ledger.Row, len(consents))
-			for i, c := range consents {
-				out[i] = c.row()
-			}
-			return out, err
-		}},
-	}...)
+	return append(reachKeepers(),
+		ledger.Keep("person", Person.row, List),
+		ledger.KeepList("consent", Consent.row, consents, `order by id`),
+	)
 }
+
+func (p Person) row() ledger.Row { return ledger.Row{Table: "person", Key: p.ID, Value: p} }

@@ -174,12 +174,3 @@ func Acts(ctx context.Context, q db.Querier) ([]Act, error) {
 	}
 	return out, nil
 }
-
-func actRows(ctx context.Context, q db.Querier) ([]ledger.Row, error) {
-	all, err := Acts(ctx, q)
-	out := make([]ledger.Row, len(all))
-	for i, a := range all {
-		out[i] = a.row()
-	}
-	return out, err
-}

@@ -140,12 +140,5 @@ func measures(ctx context.Context, q db.Querier, rest string, args ...any) ([]Me
 
 // Keepers are the tables whose rows the ledger accounts for.
 func Keepers() []ledger.Keeper {
-	return []ledger.Keeper{{Table: "measure", Rows: func(ctx context.Context, q db.Querier) ([]ledger.Row, error) {
-		all, err := measures(ctx, q, `order by id`)
-		out := make([]ledger.Row, len(all))
-		for i, m := range all {
-			out[i] = m.row()
-		}
-		return out, err
-	}}, {Table: "act", Rows: actRows}}
+	return []ledger.Keeper{ledger.KeepList("measure", Measure.row, measures, `order by id`), ledger.Keep("act", Act.row, Acts)}
 }

@@ -63,11 +63,15 @@ func (j *Journal) Book(ctx context.Context, p catalogue.PlacementID) (Book, erro
 
 // Books lists all books, by placement.
 func (j *Journal) Books(ctx context.Context) ([]Book, error) {
-	return db.Collect(ctx, j.store, func(r *sql.Rows) (Book, error) {
-		var b Book
-		err := r.Scan(&b.Placement, &b.State, &b.Epoch)
-		return b, err
-	}, `select placement, state, epoch from journal_book order by placement`)
+	return db.Collect(ctx, j.store, scanBook, bookQuery)
+}
+
+const bookQuery = `select placement, state, epoch from journal_book order by placement`
+
+func scanBook(r *sql.Rows) (Book, error) {
+	var b Book
+	err := r.Scan(&b.Placement, &b.State, &b.Epoch)
+	return b, err
 }
 
 // OpenBook makes the journal take items of a placement under an epoch. A lower

@@ -144,7 +144,7 @@ func (s Standing) row() ledger.Row {
 
 const standingColumns = `number, placement, kind, state, result, reason, owner, deadline, batch, of_number, position, subject, amount, settled`
 
-func scanStanding(r interface{ Scan(...any) error }) (Standing, error) {
+func scanStanding(r *sql.Rows) (Standing, error) {
 	var s Standing
 	var deadline, settled int64
 	err := r.Scan(&s.Number, &s.Placement, &s.Kind, &s.State, &s.Result, &s.Reason, &s.Owner, &deadline,
@@ -238,7 +238,7 @@ func loadStandings(ctx context.Context, q db.Querier, numbers []Number) ([]Stand
 		for i, n := range part {
 			args[i] = int64(n)
 		}
-		got, err := db.Collect(ctx, q, func(r *sql.Rows) (Standing, error) { return scanStanding(r) },
+		got, err := db.Collect(ctx, q, scanStanding,
 			`select `+standingColumns+` from journal_standing where number in (`+inList(1, len(part))+`) order by number`, args...)
 		out = append(out, got...)
 		return err
@@ -261,19 +261,8 @@ func Keepers() []ledger.Keeper {
 				return v.row(n), err
 			}, `select number, id, key_hash, content, epoch, received, source, media, size, commitment, sealed, basis from journal_item`)
 		}},
-		{Table: "journal_standing", Rows: func(ctx context.Context, q db.Querier) ([]ledger.Row, error) {
-			return db.Collect(ctx, q, func(r *sql.Rows) (ledger.Row, error) {
-				s, err := scanStanding(r)
-				return s.row(), err
-			}, `select `+standingColumns+` from journal_standing`)
-		}},
-		{Table: "journal_book", Rows: func(ctx context.Context, q db.Querier) ([]ledger.Row, error) {
-			return db.Collect(ctx, q, func(r *sql.Rows) (ledger.Row, error) {
-				var b Book
-				err := r.Scan(&b.Placement, &b.State, &b.Epoch)
-				return b.row(), err
-			}, `select placement, state, epoch from journal_book`)
-		}},
+		ledger.KeepQuery("journal_standing", Standing.row, scanStanding, `select `+standingColumns+` from journal_standing`),
+		ledger.KeepQuery("journal_book", Book.row, scanBook, bookQuery),
 		{Table: "journal_erased", Rows: func(ctx context.Context, q db.Querier) ([]ledger.Row, error) {
 			return db.Collect(ctx, q, func(r *sql.Rows) (ledger.Row, error) {
 				var n, at int64

@@ -189,12 +189,3 @@ func ChecklistByID(ctx context.Context, q db.Querier, id string) (Checklist, err
 func ListsOf(all []Checklist, s Scope) []Checklist {
 	return slices.DeleteFunc(slices.Clone(all), func(l Checklist) bool { return l.Scope != s })
 }
-
-func checklistRows(ctx context.Context, q db.Querier) ([]ledger.Row, error) {
-	all, err := Checklists(ctx, q)
-	out := make([]ledger.Row, len(all))
-	for i, l := range all {
-		out[i] = l.Row()
-	}
-	return out, err
-}

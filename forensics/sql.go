@@ -3,7 +3,6 @@ package forensics
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
 	"fmt"
 
 	"leitstand/base/db"
@@ -57,7 +56,7 @@ var Schema = db.Migrations{Package: "forensics", Steps: []string{`
 // PutClearance stores a new or changed clearance. The caller's ledger entry
 // must hold its Row.
 func PutClearance(ctx context.Context, tx *db.Tx, c Clearance) error {
-	lists, err := encode(c.Covers, c.Evidence)
+	lists, err := db.JSON(c.Covers, c.Evidence)
 	if err != nil {
 		return fmt.Errorf("storing clearance %q: %w", c.ID, err)
 	}
@@ -84,7 +83,7 @@ func Clearances(ctx context.Context, q db.Querier, after int64) ([]Clearance, er
 			return c, err
 		}
 		c.From, c.Until, c.GrantedAt, c.RevokedAt = db.Time(from), db.Time(until), db.Time(granted), db.Time(revoked)
-		return c, decode([]string{covers, evidence}, &c.Covers, &c.Evidence)
+		return c, db.FromJSON([]string{covers, evidence}, &c.Covers, &c.Evidence)
 	}, `select id, scope_kind, scope_id, covers, check_kind, evidence, examiner, second, valid_from, valid_until, conditions,
 		state, granted_at, revoked_at, revoked_by, reason, version from clearance where version > $1 order by id`, after)
 	if err != nil {
@@ -95,7 +94,7 @@ func Clearances(ctx context.Context, q db.Querier, after int64) ([]Clearance, er
 
 // PutRotation stores a proof. The caller's ledger entry must hold its Row.
 func PutRotation(ctx context.Context, tx *db.Tx, r Rotation) error {
-	lists, err := encode(r.Covers, r.Evidence)
+	lists, err := db.JSON(r.Covers, r.Evidence)
 	if err != nil {
 		return fmt.Errorf("storing rotation %q: %w", r.ID, err)
 	}
@@ -116,7 +115,7 @@ func Rotations(ctx context.Context, q db.Querier, after int64) ([]Rotation, erro
 			return r, err
 		}
 		r.RotatedAt, r.RecordedAt = db.Time(rotated), db.Time(recorded)
-		return r, decode([]string{covers, evidence}, &r.Covers, &r.Evidence)
+		return r, db.FromJSON([]string{covers, evidence}, &r.Covers, &r.Evidence)
 	}, `select id, scope_kind, scope_id, covers, evidence, rotated_at, by_person, recorded_at, version
 		from rotation where version > $1 order by id`, after)
 	if err != nil {
@@ -127,7 +126,7 @@ func Rotations(ctx context.Context, q db.Querier, after int64) ([]Rotation, erro
 
 // PutIndicator stores an indicator. The caller's ledger entry must hold its Row.
 func PutIndicator(ctx context.Context, tx *db.Tx, i Indicator) error {
-	lists, err := encode(i.Subjects)
+	lists, err := db.JSON(i.Subjects)
 	if err != nil {
 		return fmt.Errorf("storing indicator %q: %w", i.ID, err)
 	}
@@ -148,7 +147,7 @@ func Indicators(ctx context.Context, q db.Querier, after int64) ([]Indicator, er
 			return i, err
 		}
 		i.RecordedAt = db.Time(recorded)
-		return i, decode([]string{subjects}, &i.Subjects)
+		return i, db.FromJSON([]string{subjects}, &i.Subjects)
 	}, `select id, value, subjects, source, by_person, recorded_at, version from indicator where version > $1 order by id`, after)
 	if err != nil {
 		return nil, fmt.Errorf("reading indicators: %w", err)
@@ -159,42 +158,14 @@ func Indicators(ctx context.Context, q db.Querier, after int64) ([]Indicator, er
 // Keepers are the tables whose rows the ledger accounts for.
 func Keepers() []ledger.Keeper {
 	return []ledger.Keeper{
-		{Table: "clearance", Rows: keep(Clearances, Clearance.Row)},
-		{Table: "rotation", Rows: keep(Rotations, Rotation.Row)},
-		{Table: "indicator", Rows: keep(Indicators, Indicator.Row)},
-		{Table: "checklist", Rows: checklistRows},
+		keepAll("clearance", Clearance.Row, Clearances),
+		keepAll("rotation", Rotation.Row, Rotations),
+		keepAll("indicator", Indicator.Row, Indicators),
+		ledger.Keep("checklist", Checklist.Row, Checklists),
 	}
 }
 
-func keep[T any](read func(context.Context, db.Querier, int64) ([]T, error), row func(T) ledger.Row,
-) func(context.Context, db.Querier) ([]ledger.Row, error) {
-	return func(ctx context.Context, q db.Querier) ([]ledger.Row, error) {
-		all, err := read(ctx, q, -1)
-		out := make([]ledger.Row, len(all))
-		for i, v := range all {
-			out[i] = row(v)
-		}
-		return out, err
-	}
-}
-
-func encode(lists ...any) ([]string, error) {
-	out := make([]string, len(lists))
-	for i, l := range lists {
-		b, err := json.Marshal(l)
-		if err != nil {
-			return nil, err
-		}
-		out[i] = string(b)
-	}
-	return out, nil
-}
-
-func decode(texts []string, to ...any) error {
-	for i, text := range texts {
-		if err := json.Unmarshal([]byte(text), to[i]); err != nil {
-			return fmt.Errorf("reading list %q: %w", text, err)
-		}
-	}
-	return nil
+// keepAll keeps a table whose reader takes the version after which it begins.
+func keepAll[T any](table string, row func(T) ledger.Row, read func(context.Context, db.Querier, int64) ([]T, error)) ledger.Keeper {
+	return ledger.Keep(table, row, func(ctx context.Context, q db.Querier) ([]T, error) { return read(ctx, q, -1) })
 }

@@ -90,21 +90,7 @@ func (f Fact) row() ledger.Row {
 // Keepers are the tables whose rows the ledger accounts for.
 func Keepers() []ledger.Keeper {
 	return []ledger.Keeper{
-		{Table: "incident", Rows: func(ctx context.Context, q db.Querier) ([]ledger.Row, error) {
-			all, err := list(ctx, q, `order by id`)
-			out := make([]ledger.Row, len(all))
-			for i, v := range all {
-				out[i] = ledger.Row{Table: "incident", Key: v.ID, Value: v}
-			}
-			return out, err
-		}},
-		{Table: "fact", Rows: func(ctx context.Context, q db.Querier) ([]ledger.Row, error) {
-			all, err := facts(ctx, q, `order by id`)
-			out := make([]ledger.Row, len(all))
-			for i, v := range all {
-				out[i] = v.row()
-			}
-			return out, err
-		}},
+		ledger.KeepList("incident", Incident.row, list, `order by id`),
+		ledger.KeepList("fact", Fact.row, facts, `order by id`),
 	}
 }

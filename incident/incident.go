@@ -138,10 +138,12 @@ func store(ctx context.Context, tx *db.Tx, now time.Time, actor, kind string, i 
 		return fmt.Errorf("storing incident %q: %w", i.ID, err)
 	}
 	_, err := ledger.Append(ctx, tx, ledger.Entry{
-		At: now, Actor: actor, Kind: kind, Subject: i.ID, Rows: []ledger.Row{{Table: "incident", Key: i.ID, Value: i}},
+		At: now, Actor: actor, Kind: kind, Subject: i.ID, Rows: []ledger.Row{i.row()},
 	})
 	return err
 }
+
+func (i Incident) row() ledger.Row { return ledger.Row{Table: "incident", Key: i.ID, Value: i} }
 
 // Get returns one incident.
 func Get(ctx context.Context, q db.Querier, id string) (Incident, error) {

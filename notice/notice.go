@@ -100,14 +100,7 @@ func Notices(ctx context.Context, q db.Querier) ([]Notice, error) {
 // Keepers are the tables whose rows the ledger accounts for.
 func Keepers() []ledger.Keeper {
 	return []ledger.Keeper{
-		{Table: "notice", Rows: func(ctx context.Context, q db.Querier) ([]ledger.Row, error) {
-			all, err := Notices(ctx, q)
-			out := make([]ledger.Row, len(all))
-			for i, n := range all {
-				out[i] = n.row()
-			}
-			return out, err
-		}},
+		ledger.Keep("notice", Notice.row, Notices),
 		{Table: "public_list", Rows: func(ctx context.Context, q db.Querier) ([]ledger.Row, error) {
 			out, err := db.Collect(ctx, q, func(rows *sql.Rows) (ledger.Row, error) {
 				var version int

@@ -3,7 +3,6 @@ package operation
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
@@ -87,7 +86,7 @@ func (c *Change) write(ctx context.Context, tx *db.Tx) error {
 }
 
 func (t *Track) args() ([]any, error) {
-	lists, err := encode(t.Rests, t.Cut, t.Flag)
+	lists, err := db.JSON(t.Rests, t.Cut, t.Flag)
 	if err != nil {
 		return nil, err
 	}
@@ -102,7 +101,7 @@ func (p *Placement) args() ([]any, error) {
 	if err != nil {
 		return nil, err
 	}
-	lists, err := encode(p.Paths, p.Testers, p.Writing.Proof, p.Journal)
+	lists, err := db.JSON(p.Paths, p.Testers, p.Writing.Proof, p.Journal)
 	if err != nil {
 		return nil, err
 	}
@@ -121,7 +120,7 @@ func (c *Component) args() ([]any, error) {
 }
 
 func (d *DoorRow) args() ([]any, error) {
-	lists, err := encode(d.Paths, d.People)
+	lists, err := db.JSON(d.Paths, d.People)
 	if err != nil {
 		return nil, err
 	}
@@ -133,7 +132,7 @@ func (t Trail) args() ([]any, error) {
 }
 
 func (g Gateway) args() ([]any, error) {
-	lists, err := encode(g.Services)
+	lists, err := db.JSON(g.Services)
 	if err != nil {
 		return nil, err
 	}
@@ -158,7 +157,7 @@ func (s *trackScan) finish(t *Track) (err error) {
 		return err
 	}
 	t.Since, t.DownAt, t.Confirmed = db.Time(s.since), db.Time(s.downAt), db.Time(s.confirmed)
-	return decode([]string{s.rests, s.cut, s.flag}, &t.Rests, &t.Cut, &t.Flag)
+	return db.FromJSON([]string{s.rests, s.cut, s.flag}, &t.Rests, &t.Cut, &t.Flag)
 }
 
 func scanPlacement(rows *sql.Rows) (*Placement, error) {
@@ -188,7 +187,7 @@ func scanPlacement(rows *sql.Rows) (*Placement, error) {
 		return nil, fmt.Errorf("placement %q: %w", p.ID, err)
 	}
 	p.ObserveUntil = db.Time(observe)
-	return &p, decode([]string{paths, testers, proof, journal}, &p.Paths, &p.Testers, &p.Writing.Proof, &p.Journal)
+	return &p, db.FromJSON([]string{paths, testers, proof, journal}, &p.Paths, &p.Testers, &p.Writing.Proof, &p.Journal)
 }
 
 func scanComponent(rows *sql.Rows) (*Component, error) {
@@ -212,7 +211,7 @@ func scanDoor(rows *sql.Rows) (*DoorRow, error) {
 	if err := d.Mode.UnmarshalText([]byte(mode)); err != nil {
 		return nil, fmt.Errorf("door of %q: %w", d.Placement, err)
 	}
-	return &d, decode([]string{paths, people}, &d.Paths, &d.People)
+	return &d, db.FromJSON([]string{paths, people}, &d.Paths, &d.People)
 }
 
 func scanTrail(rows *sql.Rows) (t Trail, err error) {
@@ -224,49 +223,17 @@ func scanGateway(rows *sql.Rows) (g Gateway, err error) {
 	if err := rows.Scan(&g.Node, &services, &g.Retired, &g.Version); err != nil {
 		return g, err
 	}
-	return g, decode([]string{services}, &g.Services)
+	return g, db.FromJSON([]string{services}, &g.Services)
 }
 
 // Keepers are the tables whose rows the ledger accounts for; those of package
 // forensics come beside them.
 func Keepers() []ledger.Keeper {
 	return []ledger.Keeper{
-		{Table: "placement", Rows: keep(getPlacements, scanPlacement, (*Placement).row)},
-		{Table: "component_state", Rows: keep(getComponents, scanComponent, (*Component).row)},
-		{Table: "door", Rows: keep(getDoors, scanDoor, (*DoorRow).row)},
-		{Table: "trail", Rows: keep(getTrails, scanTrail, Trail.row)},
-		{Table: "gateway_node", Rows: keep(getGateways, scanGateway, Gateway.row)},
+		ledger.KeepQuery("placement", (*Placement).row, scanPlacement, getPlacements, int64(-1)),
+		ledger.KeepQuery("component_state", (*Component).row, scanComponent, getComponents, int64(-1)),
+		ledger.KeepQuery("door", (*DoorRow).row, scanDoor, getDoors, int64(-1)),
+		ledger.KeepQuery("trail", Trail.row, scanTrail, getTrails, int64(-1)),
+		ledger.KeepQuery("gateway_node", Gateway.row, scanGateway, getGateways, int64(-1)),
 	}
-}
-
-func keep[T any](query string, scan func(*sql.Rows) (T, error), row func(T) ledger.Row) func(context.Context, db.Querier) ([]ledger.Row, error) {
-	return func(ctx context.Context, q db.Querier) ([]ledger.Row, error) {
-		all, err := db.Collect(ctx, q, scan, query, int64(-1))
-		out := make([]ledger.Row, len(all))
-		for i, v := range all {
-			out[i] = row(v)
-		}
-		return out, err
-	}
-}
-
-func encode(values ...any) ([]string, error) {
-	out := make([]string, len(values))
-	for i, v := range values {
-		b, err := json.Marshal(v)
-		if err != nil {
-			return nil, err
-		}
-		out[i] = string(b)
-	}
-	return out, nil
-}
-
-func decode(texts []string, to ...any) error {
-	for i, text := range texts {
-		if err := json.Unmarshal([]byte(text), to[i]); err != nil {
-			return fmt.Errorf("reading %q: %w", text, err)
-		}
-	}
-	return nil
 }

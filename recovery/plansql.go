@@ -54,14 +54,7 @@ func PlanKeepers() []ledger.Keeper {
 				return bodyRow("recovery_plan", id, body), err
 			}, `select id, body from recovery_plan order by version`)
 		}},
-		{Table: "recovery_report", Rows: func(ctx context.Context, q db.Querier) ([]ledger.Row, error) {
-			all, err := reports(ctx, q)
-			out := make([]ledger.Row, len(all))
-			for i, r := range all {
-				out[i] = r.row()
-			}
-			return out, err
-		}},
+		ledger.Keep("recovery_report", Report.row, reports),
 	}
 }
 

@@ -38,14 +38,7 @@ var ReturnSchema = db.Migrations{Package: "recovery_return", Steps: []string{`
 
 // ReturnKeepers are the tables of [ReturnSchema] that the ledger accounts for.
 func ReturnKeepers() []ledger.Keeper {
-	return []ledger.Keeper{{Table: "recovery_doc", Rows: docRows}, {Table: "switchback", Rows: func(ctx context.Context, q db.Querier) ([]ledger.Row, error) {
-		all, err := Switchbacks(ctx, q)
-		out := make([]ledger.Row, len(all))
-		for i, s := range all {
-			out[i] = s.row()
-		}
-		return out, err
-	}}}
+	return []ledger.Keeper{{Table: "recovery_doc", Rows: docRows}, ledger.Keep("switchback", Switchback.row, Switchbacks)}
 }
 
 // ErrNoSwitchback says that no protocol has that id.

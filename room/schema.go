@@ -37,14 +37,7 @@ func keepers() []ledger.Keeper {
 				return settingRow(name, value), err
 			}, `select name, value from room_setting`)
 		}},
-		{Table: "room_generation", Rows: func(ctx context.Context, q db.Querier) ([]ledger.Row, error) {
-			all, err := generations(ctx, q)
-			out := make([]ledger.Row, len(all))
-			for i, g := range all {
-				out[i] = g.row()
-			}
-			return out, err
-		}},
+		ledger.Keep("room_generation", Generation.row, generations),
 	}
 }
 

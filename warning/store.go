@@ -91,17 +91,9 @@ func signals(ctx context.Context, q db.Querier, rest string, args ...any) ([]Sig
 
 // Keepers are the tables whose rows the ledger accounts for.
 func Keepers() []ledger.Keeper {
-	return []ledger.Keeper{keeper("signal", signals), keeper("alert", alerts), keeper("exception", exceptions)}
-}
-
-// keeper reads a table of things that know their row.
-func keeper[T interface{ row() ledger.Row }](table string, read func(ctx context.Context, q db.Querier, rest string, args ...any) ([]T, error)) ledger.Keeper {
-	return ledger.Keeper{Table: table, Rows: func(ctx context.Context, q db.Querier) ([]ledger.Row, error) {
-		all, err := read(ctx, q, `order by id`)
-		out := make([]ledger.Row, len(all))
-		for i, v := range all {
-			out[i] = v.row()
-		}
-		return out, err
-	}}
+	return []ledger.Keeper{
+		ledger.KeepList("signal", Signal.row, signals, `order by id`),
+		ledger.KeepList("alert", Alert.row, alerts, `order by id`),
+		ledger.KeepList("exception", Exception.row, exceptions, `order by id`),
+	}
 }

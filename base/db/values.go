@@ -3,6 +3,8 @@ package db
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
+	"fmt"
 	"time"
 )
 
@@ -42,3 +44,26 @@ func Time(us int64) time.Time {
 
 // Trim is a time as it comes back from a store.
 func Trim(t time.Time) time.Time { return Time(Micro(t)) }
+
+// JSON is each value as a column of text.
+func JSON(values ...any) ([]string, error) {
+	out := make([]string, len(values))
+	for i, v := range values {
+		b, err := json.Marshal(v)
+		if err != nil {
+			return nil, err
+		}
+		out[i] = string(b)
+	}
+	return out, nil
+}
+
+// FromJSON is the opposite of [JSON]; to are pointers.
+func FromJSON(texts []string, to ...any) error {
+	for i, text := range texts {
+		if err := json.Unmarshal([]byte(text), to[i]); err != nil {
+			return fmt.Errorf("reading %q: %w", text, err)
+		}
+	}
+	return nil
+}

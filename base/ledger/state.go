@@ -3,6 +3,7 @@ package ledger
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -17,6 +18,32 @@ type Keeper struct {
 	// Rows reads all rows in the form in which their package puts them into
 	// [Entry.Rows]; Value is anything that encodes to JSON.
 	Rows func(ctx context.Context, q db.Querier) ([]Row, error)
+}
+
+// Keep is the keeper of a table that read returns entirely.
+func Keep[T any](table string, row func(T) Row, read func(context.Context, db.Querier) ([]T, error)) Keeper {
+	return Keeper{Table: table, Rows: func(ctx context.Context, q db.Querier) ([]Row, error) {
+		all, err := read(ctx, q)
+		out := make([]Row, len(all))
+		for i, v := range all {
+			out[i] = row(v)
+		}
+		return out, err
+	}}
+}
+
+// KeepList is the keeper of a table whose reader takes the rest of its query,
+// here the order of the rows.
+func KeepList[T any](table string, row func(T) Row, read func(context.Context, db.Querier, string, ...any) ([]T, error), order string) Keeper {
+	return Keep(table, row, func(ctx context.Context, q db.Querier) ([]T, error) { return read(ctx, q, order) })
+}
+
+// KeepQuery is the keeper of a table that a query returns entirely, a row at
+// a time.
+func KeepQuery[T any](table string, row func(T) Row, scan func(*sql.Rows) (T, error), query string, args ...any) Keeper {
+	return Keep(table, row, func(ctx context.Context, q db.Querier) ([]T, error) {
+		return db.Collect(ctx, q, scan, query, args...)
+	})
 }
 
 // VerifyState folds all entries and compares every row of the keepers' tables

@@ -248,13 +248,5 @@ func Keepers() []ledger.Keeper {
 }
 
 func keeper[T interface{ row() ledger.Row }](table string, scan func(*sql.Rows) (T, error), query string) ledger.Keeper {
-	return ledger.Keeper{Table: table, Rows: func(ctx context.Context, q db.Querier) ([]ledger.Row, error) {
-		return db.Collect(ctx, q, func(r *sql.Rows) (ledger.Row, error) {
-			v, err := scan(r)
-			if err != nil {
-				return ledger.Row{}, err
-			}
-			return v.row(), nil
-		}, query)
-	}}
+	return ledger.KeepQuery(table, T.row, scan, query)
 }
