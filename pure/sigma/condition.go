@@ -1,6 +1,7 @@
 package sigma
 
 import (
+	"slices"
 	"strings"
 )
 
@@ -33,6 +34,21 @@ type condParser struct {
 func condTokens(s string) []string {
 	s = strings.NewReplacer("(", " ( ", ")", " ) ", "|", " | ").Replace(s)
 	return strings.Fields(s)
+}
+
+// condNames are the names in a condition, in their order.
+func condNames(s string) []string {
+	var out []string
+	for _, t := range condTokens(s) {
+		switch strings.ToLower(t) {
+		case "and", "or", "not", "(", ")", "|":
+		default:
+			if !slices.Contains(out, t) {
+				out = append(out, t)
+			}
+		}
+	}
+	return out
 }
 
 func (p *condParser) peek() string {

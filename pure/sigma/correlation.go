@@ -59,9 +59,10 @@ type Correlation struct {
 	learn      time.Duration // new_value: a group's values are learned silently for so long
 	percentile float64       // value_percentile: of the distribution; below 0: share of the value
 	limits     []limit
-	aliases    map[string]map[string]string // alias -> rule as written -> field
-	members    []*Rule                      // Rules resolved, in order
-	cond       *expr                        // temporal: condition over the rules
+	aliases    []alias
+	members    []*Rule // Rules resolved, in order
+	cond       *expr   // temporal: condition over the rules
+	text       string  // cond as written
 	line       int
 }
 
@@ -69,17 +70,24 @@ type Correlation struct {
 type limit struct {
 	op  predOp
 	num float64
+	not bool // neq
 }
 
-// atEnd: an upper limit can only be judged when the window is over.
+// atEnd: an upper limit can only be judged when the window is over, and the
+// share of a value when all values are known.
 func (c *Correlation) atEnd() bool {
 	for _, l := range c.limits {
 		if l.op != opGreater && l.op != opGreaterEq {
 			return true
 		}
 	}
-	return c.cond != nil && c.cond.hasNot()
+	return c.share() || c.cond != nil && c.cond.hasNot()
 }
+
+func (c *Correlation) temporal() bool { return c.Type == Temporal || c.Type == TemporalOrdered }
+
+// share: value_percentile asks how much of all values one value is.
+func (c *Correlation) share() bool { return c.Type == ValuePercentile && c.percentile < 0 }
 
 func (x *expr) hasNot() bool {
 	return x.kind == exprNot || slices.ContainsFunc(x.kids, (*expr).hasNot)
@@ -88,7 +96,7 @@ func (x *expr) hasNot() bool {
 // holds applies the limits.
 func (c *Correlation) holds(v float64) bool {
 	for _, l := range c.limits {
-		if !l.op.compare(v, l.num) {
+		if l.op.compare(v, l.num) == l.not {
 			return false
 		}
 	}
@@ -99,6 +107,9 @@ func (c *Correlation) holds(v float64) bool {
 func (c *Correlation) enough() int {
 	n := 0
 	for _, l := range c.limits {
+		if l.not {
+			continue
+		}
 		at := int(l.num)
 		if l.op != opGreaterEq && l.op != opNumber {
 			at++
@@ -127,16 +138,21 @@ func parseCorrelation(file string, d *node) (*Rule, error) {
 	if c.Type, ok = correlationTypes()[n.str("type")]; !ok {
 		return nil, errAt(n.line, "correlation type %q is not known", n.str("type"))
 	}
+	if cond := n.get("condition"); len(c.Rules) == 0 && c.temporal() && cond != nil && cond.kind == scalarNode {
+		c.Rules = condNames(cond.text)
+	}
 	if len(c.Rules) == 0 {
 		return nil, errAt(n.line, "correlation names no rules")
 	}
 	var err error
 	if c.Timespan, err = timespan(n.str("timespan")); err != nil {
-		return nil, errAt(n.line, "timespan %q is not a number with s, m, h or d", n.str("timespan"))
+		return nil, errAt(n.line, "timespan %v", err)
 	}
 	for _, holder := range []*node{n, d} {
 		if g := holder.get("generate"); g != nil {
-			c.Generate, _ = g.bool()
+			if c.Generate, ok = g.bool(); !ok {
+				return nil, errAt(g.line, "generate is neither true nor false")
+			}
 		}
 	}
 	if err := c.readAliases(n.get("aliases")); err != nil {
@@ -149,40 +165,29 @@ func parseCorrelation(file string, d *node) (*Rule, error) {
 	return r, nil
 }
 
+// maxTimespan bounds timespans: no log is kept for longer.
+const maxTimespan = 3660 * 24 * time.Hour
+
 // timespan reads "number + letter".
 func timespan(s string) (time.Duration, error) {
 	units := map[byte]time.Duration{'s': time.Second, 'm': time.Minute, 'h': time.Hour, 'd': 24 * time.Hour, 'w': 7 * 24 * time.Hour}
 	if len(s) < 2 || units[s[len(s)-1]] == 0 {
-		return 0, errAt(0, "timespan %q is not a number with s, m, h or d", s)
+		return 0, errAt(0, "%q is not a number with s, m, h or d", s)
 	}
-	n, err := strconv.Atoi(s[:len(s)-1])
-	if err != nil || n <= 0 || n > 100000 {
-		return 0, errAt(0, "timespan %q is not a number with s, m, h or d", s)
+	unit := units[s[len(s)-1]]
+	n, err := strconv.ParseInt(s[:len(s)-1], 10, 64)
+	switch {
+	case err != nil || n <= 0:
+		return 0, errAt(0, "%q is not a number with s, m, h or d", s)
+	case n > int64(maxTimespan/unit):
+		return 0, errAt(0, "%q is longer than ten years", s)
 	}
-	return time.Duration(n) * units[s[len(s)-1]], nil
-}
-
-func (c *Correlation) readAliases(n *node) error {
-	if n == nil {
-		return nil
-	}
-	c.aliases = map[string]map[string]string{}
-	for i, k := range n.keys {
-		m := map[string]string{}
-		for j, rule := range n.kids[i].keys {
-			if !slices.Contains(c.Rules, rule.text) {
-				return errAt(rule.line, "alias %q is for rule %q, which the correlation does not name", k.text, rule.text)
-			}
-			m[rule.text] = n.kids[i].kids[j].text
-		}
-		c.aliases[k.text] = m
-	}
-	return nil
+	return time.Duration(n) * unit, nil
 }
 
 func (c *Correlation) readCondition(n *node) error {
 	cond := n.get("condition")
-	temporal := c.Type == Temporal || c.Type == TemporalOrdered
+	temporal := c.temporal()
 	switch {
 	case cond == nil && temporal:
 	case cond == nil:
@@ -203,17 +208,17 @@ func (c *Correlation) readCondition(n *node) error {
 		if len(c.limits) > 0 {
 			return errAt(n.line, "new_value has no limits: every new value counts")
 		}
-		c.limits = []limit{{opGreaterEq, 1}}
+		c.limits = []limit{{op: opGreaterEq, num: 1}}
 	}
 	if temporal && len(c.limits) == 0 {
-		c.limits = []limit{{opGreaterEq, float64(len(c.Rules))}}
+		c.limits = []limit{{op: opGreaterEq, num: float64(len(c.Rules))}}
 	}
 	needsField := !temporal && c.Type != EventCount
 	switch {
 	case needsField && len(c.Field) == 0:
 		return errAt(n.line, "correlation type %s needs a field in its condition", c.Type)
 	case len(c.limits) == 0:
-		return errAt(n.line, "condition has no limit (gt, gte, lt, lte, eq)")
+		return errAt(n.line, "condition has no limit (gt, gte, lt, lte, eq, neq)")
 	}
 	return nil
 }
@@ -225,12 +230,12 @@ func (c *Correlation) readExpression(cond *node) error {
 		searches[name] = isTrue(&predicate{op: opNumber, num: float64(i)})
 	}
 	x, err := parseCondition(cond.text, cond.line, searches, c.Rules)
-	c.cond = x
+	c.cond, c.text = x, cond.text
 	return err
 }
 
 func (c *Correlation) readLimits(cond *node) error {
-	ops := map[string]predOp{"gt": opGreater, "gte": opGreaterEq, "lt": opLess, "lte": opLessEq, "eq": opNumber}
+	ops := map[string]predOp{"gt": opGreater, "gte": opGreaterEq, "lt": opLess, "lte": opLessEq, "eq": opNumber, "neq": opNumber}
 	for i, k := range cond.keys {
 		v := cond.kids[i]
 		switch op := ops[k.text]; {
@@ -239,13 +244,13 @@ func (c *Correlation) readLimits(cond *node) error {
 			if !ok {
 				return errAt(v.line, "%q is no number", v.text)
 			}
-			c.limits = append(c.limits, limit{op, num})
+			c.limits = append(c.limits, limit{op, num, k.text == "neq"})
 		case k.text == "field":
 			c.Field = cond.strings("field")
 		case k.text == "learn" && c.Type == NewValue:
 			var err error
 			if c.learn, err = timespan(v.text); err != nil {
-				return errAt(v.line, "learn %q is not a number with s, m, h or d", v.text)
+				return errAt(v.line, "learn %v", err)
 			}
 		case k.text == "percentile" && c.Type == ValuePercentile:
 			num, ok := parseNumber(v.text)
@@ -260,91 +265,37 @@ func (c *Correlation) readLimits(cond *node) error {
 	return nil
 }
 
+// describe says the whole condition: a correlation that says otherwise is another one.
 func (c *Correlation) describe() string {
-	s := c.Type.String() + " of " + strings.Join(c.Rules, ", ")
+	var b strings.Builder
+	b.WriteString(c.Type.String() + " of " + strings.Join(c.Rules, ", "))
+	if len(c.Field) > 0 {
+		b.WriteString(" in " + strings.Join(c.Field, ", "))
+	}
+	if c.percentile >= 0 {
+		b.WriteString(" at " + formatNumber(c.percentile) + " %")
+	}
 	if len(c.GroupBy) > 0 {
-		s += " by " + strings.Join(c.GroupBy, ", ")
+		b.WriteString(" by " + strings.Join(c.GroupBy, ", "))
 	}
-	s += " within " + c.Timespan.String()
-	var limits strings.Builder
+	for _, a := range c.aliases {
+		b.WriteString(", " + a.name + " being " + a.field + " of " + a.rule)
+	}
+	b.WriteString(" within " + c.Timespan.String())
+	if c.learn > 0 {
+		b.WriteString(" learned for " + c.learn.String())
+	}
 	for _, l := range c.limits {
-		limits.WriteString(" " + l.op.sign() + " " + strconv.FormatFloat(l.num, 'g', -1, 64))
+		sign := l.op.sign()
+		if l.not {
+			sign = "!="
+		}
+		b.WriteString(" " + sign + " " + formatNumber(l.num))
 	}
-	return s + limits.String()
+	if c.text != "" {
+		b.WriteString(" if " + c.text)
+	}
+	return b.String()
 }
 
-// resolve finds the rules that correlations refer to. A correlation whose
-// rules are not all there is taken out and reported.
-func (s *RuleSet) resolve() []Problem {
-	byRef := map[string]*Rule{}
-	for _, list := range [][]*Rule{s.Rules, s.Correlations} {
-		for _, r := range list {
-			for _, ref := range []string{r.ID, r.Name} {
-				if ref != "" {
-					byRef[ref] = r
-				}
-			}
-		}
-	}
-	var problems []Problem
-	drop := map[*Rule]bool{}
-	for again := true; again; { // a correlation that falls may take others with it
-		again = false
-		for _, r := range s.Correlations {
-			if drop[r] {
-				continue
-			}
-			if p, ok := r.findMembers(byRef, drop); !ok {
-				problems = append(problems, p)
-				drop[r], again = true, true
-			}
-		}
-	}
-	for _, r := range s.Correlations {
-		if !drop[r] && r.circular(r, 0) {
-			drop[r] = true
-			problems = append(problems, r.problem(r.Correlation.line, "correlation refers to itself"))
-		}
-	}
-	s.Correlations = slices.DeleteFunc(s.Correlations, func(r *Rule) bool { return drop[r] })
-	for _, r := range s.Correlations {
-		for _, m := range r.Correlation.members {
-			// Rules of the same file are building blocks; others stand for themselves anyhow.
-			m.Quiet = m.Quiet || (m.File == r.File && !r.Correlation.Generate)
-		}
-	}
-	return problems
-}
-
-func (r *Rule) findMembers(byRef map[string]*Rule, drop map[*Rule]bool) (Problem, bool) {
-	c := r.Correlation
-	c.members = c.members[:0]
-	for _, ref := range c.Rules {
-		m := byRef[ref]
-		if m == nil || drop[m] {
-			return r.problem(c.line, "correlation refers to rule "+ref+", which is not there or cannot be used"), false
-		}
-		c.members = append(c.members, m)
-	}
-	return Problem{}, true
-}
-
-func (r *Rule) problem(line int, reason string) Problem {
-	return Problem{File: r.File, Line: line, Rule: r.ID, Title: r.Title, Reason: reason}
-}
-
-// circular says whether following the members leads back to start.
-func (r *Rule) circular(start *Rule, depth int) bool {
-	if r.Correlation == nil {
-		return false
-	}
-	if depth > maxDepth {
-		return true
-	}
-	for _, m := range r.Correlation.members {
-		if m == start || m.circular(start, depth+1) {
-			return true
-		}
-	}
-	return false
-}
+func formatNumber(f float64) string { return strconv.FormatFloat(f, 'g', -1, 64) }

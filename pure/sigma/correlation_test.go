@@ -178,6 +178,144 @@ func TestCorrelations(t *testing.T) {
 			[]string{"2 X u 2"},
 		},
 		{
+			"neq is judged when the window is over",
+			"title: X\ncorrelation: {type: event_count, rules: [a], group-by: [user], timespan: 10s, condition: {neq: 2}}",
+			"0 a u\n1 a u\n2 a v\n3 a w\n4 a w\n5 a w", true,
+			[]string{"2 X v 1", "5 X w 3"},
+		},
+		{
+			"eq is judged when the window is over",
+			"title: X\ncorrelation: {type: event_count, rules: [a], group-by: [user], timespan: 10s, condition: {eq: 2}}",
+			"0 a u\n1 a u\n2 a v\n3 a w\n4 a w\n5 a w", true,
+			[]string{"1 X u 2"},
+		},
+		{
+			"a range leaves out what is above it",
+			"title: X\ncorrelation: {type: value_count, rules: [a], group-by: [user], timespan: 10s, condition: {field: v, gt: 1, lte: 2}}",
+			"0 a u 1\n1 a u 2\n2 a v 1\n3 a w 1\n4 a w 2\n5 a w 3", true,
+			[]string{"1 X u 2"},
+		},
+		{
+			"without group-by all events are one group",
+			"title: X\ncorrelation: {type: event_count, rules: [a], timespan: 10s, condition: {gte: 3}}",
+			"0 a u\n1 a v\n2 a", false,
+			[]string{"2 X 3"},
+		},
+		{
+			"several group-by fields are one key",
+			"title: X\ncorrelation: {type: event_count, rules: [a], group-by: [user, v], timespan: 10s, condition: {gte: 2}}",
+			"0 a u 1\n1 a u 2\n2 a v 1\n3 a u 2", false,
+			[]string{"3 X u 2 2"},
+		},
+		{
+			"several rules count together",
+			"title: X\ncorrelation: {type: event_count, rules: [a, b], group-by: [user], timespan: 10s, condition: {gte: 3}}",
+			"0 a u\n1 b u\n2 c u\n3 a u", false,
+			[]string{"3 X u 3"},
+		},
+		{
+			"several fields of value_count are one value",
+			"title: X\ncorrelation: {type: value_count, rules: [a], group-by: [kind], timespan: 10s, condition: {field: [user, v], gte: 3}}",
+			"0 a u 1\n1 a u 1\n2 a v 1\n3 a v\n4 a v 2", false,
+			[]string{"4 X a 3"},
+		},
+		{
+			"the timespan is inclusive",
+			"title: X\ncorrelation: {type: event_count, rules: [a], group-by: [user], timespan: 10s, condition: {gte: 2}}",
+			"0 a u\n10 a u\n20.001 a u", false,
+			[]string{"10 X u 2"},
+		},
+		{
+			"temporal with an upper limit is judged at the end",
+			"title: X\ncorrelation: {type: temporal, rules: [a, b], group-by: [user], timespan: 10s, condition: {lt: 2}}",
+			"0 a u\n1 b u\n2 a v", true,
+			[]string{"2 X v 1"},
+		},
+		{
+			"temporal counts rules, not events",
+			"title: X\ncorrelation: {type: temporal, rules: [a, b], group-by: [user], timespan: 10s}",
+			"0 a u\n1 a u\n2 a u", true, nil,
+		},
+		{
+			"temporal_ordered with a number wants that many from the first on",
+			"title: X\ncorrelation: {type: temporal_ordered, rules: [a, b, c], group-by: [user], timespan: 10s, condition: {gte: 2}}",
+			"0 b u\n1 c u\n20 a v\n21 c v\n40 a w\n41 b w", false,
+			[]string{"41 X w 2"},
+		},
+		{
+			"extended condition with or",
+			"title: X\ncorrelation: {type: temporal, rules: [a, b, c], group-by: [user], timespan: 10s, condition: a and (b or c)}",
+			"0 b u\n1 c u\n2 a u\n3 a v", false,
+			[]string{"2 X u 3"},
+		},
+		{
+			"an extended condition names its rules itself",
+			"title: X\ncorrelation: {type: temporal, group-by: [user], timespan: 10s, condition: a and (b or c)}",
+			"0 a u\n1 b v\n2 c u", false,
+			[]string{"2 X u 2"},
+		},
+		{
+			"extended condition in order",
+			"title: X\ncorrelation: {type: temporal_ordered, rules: [a, b], group-by: [user], timespan: 10s, condition: a and b}",
+			"0 b u\n1 a u\n20 a v\n21 b v", false,
+			[]string{"21 X v 2"},
+		},
+		{
+			"value_percentile without is not judged before all values are known",
+			"title: X\ncorrelation: {type: value_percentile, rules: [a], group-by: [user], timespan: 1m, condition: {field: v, gte: 60}}",
+			"0 a u x\n1 a u y\n2 a v x\n3 a v x\n4 a v y", true,
+			[]string{"4 X v 66.67"},
+		},
+		{
+			"value_percentile finds the rare value wherever it stands",
+			"title: X\ncorrelation: {type: value_percentile, rules: [a], group-by: [user], timespan: 1m, condition: {field: v, lte: 30}}",
+			"0 a u x\n1 a u y\n2 a u x\n3 a u x", true,
+			[]string{"3 X u 25"},
+		},
+		{
+			"value_sum goes down when its timespan is over",
+			"title: X\ncorrelation: {type: value_sum, rules: [a], group-by: [user], timespan: 10s, condition: {field: v, gt: 100}}",
+			"0 a u 60\n11 a u 60\n12 a u x\n13 a u 0x40", false,
+			[]string{"13 X u 124"},
+		},
+		{
+			"value_sum with an upper limit", "title: X\ncorrelation: {type: value_sum, rules: [a], group-by: [user], timespan: 10s, condition: {field: v, lt: 5}}",
+			"0 a u 2\n1 a u 2\n2 a v 9", true,
+			[]string{"1 X u 4"},
+		},
+		{
+			"value_median", "title: X\ncorrelation: {type: value_median, rules: [a], group-by: [user], timespan: 10s, condition: {field: v, gte: 5}}",
+			"0 a u 1\n1 a u 2\n2 a u 8\n3 a u 9", false,
+			[]string{"3 X u 5"},
+		},
+		{
+			"value_min and value_max", "title: Lo\ncorrelation: {type: value_min, rules: [a], group-by: [user], timespan: 10s, condition: {field: v, lte: 1}}\n---\ntitle: Hi\ncorrelation: {type: value_max, rules: [a], group-by: [user], timespan: 10s, condition: {field: v, gte: 9}}",
+			"0 a u 5\n1 a u 1\n2 a u 9", true,
+			[]string{"2 Hi u 9", "2 Lo u 1"},
+		},
+		{
+			"rules are named by id too, and aliases by either", "title: D\nid: 11111111-0000-4000-8000-000000000001\nname: d\nlogsource: {product: x}\ndetection: {s: {kind: d}, condition: s}\n---\ntitle: X\ncorrelation: {type: temporal, rules: [11111111-0000-4000-8000-000000000001, b], group-by: [who], timespan: 10s, aliases: {who: {d: user, b: owner}}}",
+			"0 d u\n1 b u", false,
+			[]string{"1 X u 2"},
+		},
+		{
+			"an alias that says nothing about a rule leaves its events out",
+			"title: X\ncorrelation: {type: event_count, rules: [a, b], group-by: [who], timespan: 10s, condition: {gte: 2}, aliases: {who: {a: user}}}",
+			"0 b u\n1 b u\n2 a u\n3 a u", false,
+			[]string{"3 X u 2"},
+		},
+		{
+			"an alias may be the counted field",
+			"title: X\ncorrelation: {type: value_count, rules: [a, b], group-by: [kind], timespan: 10s, condition: {field: who, gte: 2}, aliases: {who: {a: user, b: owner}}}",
+			"0 a u\n1 a u\n2 a v\n3 b u", false,
+			[]string{"2 X a 2"},
+		},
+		{
+			"a week in seconds", "title: X\ncorrelation: {type: event_count, rules: [a], group-by: [user], timespan: 604800s, condition: {gte: 2}}",
+			"0 a u\n604800 a u", false,
+			[]string{"604800 X u 2"},
+		},
+		{
 			"events without the group-by field do not count",
 			"title: X\ncorrelation: {type: event_count, rules: [a], group-by: [user], timespan: 10s, condition: {gte: 2}}",
 			"0 a\n1 a\n2 a", false, nil,
@@ -233,6 +371,12 @@ func TestASnapshotContinuesWhereItStopped(t *testing.T) {
 		"temporal, rules: [a, b], group-by: [user], timespan: 10s}",
 		"temporal_ordered, rules: [a, b], group-by: [user], timespan: 10s}",
 		"event_count, rules: [a], group-by: [user], timespan: 10s, condition: {gte: 3, lt: 9}}",
+		"event_count, rules: [a], group-by: [user], timespan: 10s, condition: {neq: 9}}",
+		"value_percentile, rules: [a], group-by: [user], timespan: 10s, condition: {field: v, lte: 90}}",
+		"value_percentile, rules: [a], group-by: [user], timespan: 10s, condition: {field: v, percentile: 50, gte: 2}}",
+		"value_avg, rules: [a], group-by: [user], timespan: 10s, condition: {field: v, gte: 2}}",
+		"value_median, rules: [a], group-by: [user], timespan: 10s, condition: {field: v, gte: 2}}",
+		"temporal, rules: [a, b, c], group-by: [user], timespan: 10s, condition: a and b and not c}",
 	} {
 		eng := corrEngine(t, "title: X\nid: x\ncorrelation: {type: "+rule)
 		m, ev := eng.NewMatcher(), eng.NewEvent()
@@ -336,46 +480,6 @@ func TestPartsOfACorrelationAreQuietUnlessGenerated(t *testing.T) {
 		ev.Add("kind", "a")
 		if got := len(m.Match(ev)); got != want || len(m.All()) != 1 {
 			t.Errorf("generate %q: %d matches, %d with quiet ones", gen, got, len(m.All()))
-		}
-	}
-}
-
-func TestBrokenCorrelationsAreNamed(t *testing.T) {
-	for yaml, want := range map[string]string{
-		"title: X\ncorrelation: {type: event_count, rules: [nobody], timespan: 1s, condition: {gte: 1}}":                                         "nobody",
-		"title: X\ncorrelation: {type: what, rules: [a], timespan: 1s, condition: {gte: 1}}":                                                     "type",
-		"title: X\ncorrelation: {type: event_count, rules: [a], timespan: 1y, condition: {gte: 1}}":                                              "timespan",
-		"title: X\ncorrelation: {type: event_count, rules: [a], timespan: 1s}":                                                                   "condition",
-		"title: X\ncorrelation: {type: value_count, rules: [a], timespan: 1s, condition: {gte: 1}}":                                              "field",
-		"title: X\nname: x\ncorrelation: {type: event_count, rules: [x], timespan: 1s, condition: {gte: 1}}":                                     "itself",
-		"title: X\ncorrelation: {type: event_count, rules: [a], timespan: 1s, condition: {gte: 1}, window: 3}":                                   "window",
-		"title: X\ncorrelation: {type: event_count, rules: [a], timespan: 1s, condition: {gte: 1}, group-by: [z], aliases: {z: {nobody: user}}}": "nobody",
-	} {
-		_, problems := ParseRules([]File{{Name: "c.yml", Data: []byte(baseRules + yaml)}})
-		if len(problems) != 1 || !strings.Contains(problems[0].Reason, want) || problems[0].Line == 0 {
-			t.Errorf("%s: got %v, want a problem about %q", yaml, problems, want)
-		}
-	}
-}
-
-func TestFiltersAreFurtherConditions(t *testing.T) {
-	filter := "---\ntitle: F\nlogsource: {product: x}\nfilter:\n    rules: [%s]\n    selection: {user: admin}\n    condition: not selection\n"
-	for _, c := range []struct {
-		target   string
-		problems int
-		matches  int
-	}{{"r1", 0, 1}, {"r1, r2", 0, 0}, {"any", 0, 0}, {"r1, nobody", 1, 1}} {
-		rules := "title: R1\nid: r1\nlogsource: {product: x}\ndetection: {s: {kind: a}, condition: s}\n---\ntitle: R2\nname: r2\nlogsource: {product: x, service: y}\ndetection: {s: {kind: a}, condition: s}\n"
-		set, problems := ParseRules([]File{{Name: "f.yml", Data: []byte(rules + fmt.Sprintf(filter, c.target))}})
-		if len(problems) != c.problems {
-			t.Errorf("%s: problems %v", c.target, problems)
-		}
-		eng, _ := Compile(set, Options{})
-		ev := eng.NewEvent()
-		ev.Add("kind", "a")
-		ev.Add("user", "Admin")
-		if got := len(eng.NewMatcher().Match(ev)); got != c.matches {
-			t.Errorf("%s: %d matches, want %d", c.target, got, c.matches)
 		}
 	}
 }

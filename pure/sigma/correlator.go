@@ -242,6 +242,14 @@ func (c *Correlator) judge(i int, w *window, over bool) (fired []Fired, next []O
 	if !over || len(w.entries) == 0 {
 		return nil, nil
 	}
+	if corr.share() {
+		count, ok := 0.0, false
+		if w, count, ok = w.shareThatHolds(corr); !ok {
+			return nil, nil
+		}
+		f, n := c.fire(i, w, count)
+		return []Fired{f}, n
+	}
 	count := w.measure(corr)
 	if corr.cond != nil && !w.expression(corr) || corr.cond == nil && !corr.holds(count) {
 		return nil, nil
@@ -371,12 +379,11 @@ func (e *Engine) observe(i int, get func(string) (string, bool), rules []*Rule) 
 // keyOf reads the group-by fields, by the names they have in events of this member, and the value.
 func (c *Correlation) keyOf(m int, get func(string) (string, bool)) (key []string, value string, ok bool) {
 	read := func(name string) (string, bool) {
-		if alias, isAlias := c.aliases[name]; isAlias {
-			if name, isAlias = alias[c.Rules[m]]; !isAlias {
-				return "", false
-			}
+		field, ok := c.fieldOf(m, name)
+		if !ok {
+			return "", false
 		}
-		return get(name)
+		return get(field)
 	}
 	for _, g := range c.GroupBy {
 		v, ok := read(g)
@@ -438,10 +445,8 @@ func (e *Engine) needs(r *Rule, depth int) []string {
 	for _, i := range e.usedBy[r] {
 		c := e.correlations[i].Correlation
 		out = append(append(out, c.GroupBy...), c.Field...)
-		for _, m := range c.aliases {
-			for _, f := range m {
-				out = append(out, f)
-			}
+		for _, a := range c.aliases {
+			out = append(out, a.field)
 		}
 		out = append(out, e.needs(e.correlations[i], depth+1)...)
 	}

@@ -78,7 +78,7 @@ func parseSearch(n *node, ph Placeholders, depth int) (*expr, error) {
 
 // parseItem reads "field|modifier|…: values".
 func parseItem(key string, line int, nodes []*node, ph Placeholders) (*expr, error) {
-	field, mods, _ := strings.Cut(key, "|")
+	field, mods, piped := strings.Cut(key, "|")
 	c := &chain{field: field, line: line}
 	for _, n := range nodes {
 		if n.kind != scalarNode {
@@ -90,7 +90,7 @@ func parseItem(key string, line int, nodes []*node, ph Placeholders) (*expr, err
 		return nil, errAt(line, "field %q has an empty list of values", field)
 	}
 	var list []string
-	if mods != "" {
+	if piped {
 		list = strings.Split(mods, "|")
 	}
 	if err := c.apply(list, ph); err != nil {

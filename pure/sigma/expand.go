@@ -36,6 +36,55 @@ func (p pattern) windash() pattern {
 	return out
 }
 
+// eachDash writes every mixture of the five dashes out, each as one literal.
+func (p pattern) eachDash() ([]pattern, error) {
+	out := []pattern{nil}
+	for _, x := range p {
+		fill := []pattern{{x}}
+		if x.kind == partDash {
+			fill = nil
+			for _, d := range dashes() {
+				fill = append(fill, literal(d))
+			}
+		}
+		var err error
+		if out, err = product(out, fill); err != nil {
+			return nil, err
+		}
+	}
+	for i := range out {
+		out[i] = out[i].joined()
+	}
+	return out, nil
+}
+
+// joined makes one literal of those that follow each other.
+func (p pattern) joined() pattern {
+	var out pattern
+	for _, x := range p {
+		if n := len(out) - 1; n >= 0 && x.kind == partText && out[n].kind == partText {
+			out[n].text += x.text
+			continue
+		}
+		out = append(out, x)
+	}
+	return out
+}
+
+// product puts every tail behind every head.
+func product(heads, tails []pattern) ([]pattern, error) {
+	if len(heads)*len(tails) > maxExpansion {
+		return nil, errAt(0, "unfolds to more than %d values", maxExpansion)
+	}
+	var out []pattern
+	for _, h := range heads {
+		for _, t := range tails {
+			out = append(out, append(slices.Clip(h), t...))
+		}
+	}
+	return out, nil
+}
+
 func isWord(r rune) bool {
 	return r == '_' || ('0' <= r && r <= '9') || ('a' <= r && r <= 'z') || ('A' <= r && r <= 'Z') || (r >= utf8.RuneSelf && r != utf8.RuneError && r != '–' && r != '—' && r != '―')
 }
@@ -89,7 +138,7 @@ func isName(s string) bool {
 	return s != ""
 }
 
-// maxExpansion bounds what placeholders may unfold to in one value.
+// maxExpansion bounds what placeholders or encoded dashes may unfold to in one value.
 const maxExpansion = 10000
 
 func fillHoles(p pattern, ph Placeholders) ([]pattern, error) {
@@ -109,16 +158,10 @@ func fillHoles(p pattern, ph Placeholders) ([]pattern, error) {
 				fill = append(fill, parsePattern(v))
 			}
 		}
-		var next []pattern
-		for _, head := range out {
-			for _, f := range fill {
-				next = append(next, append(slices.Clip(head), f...))
-			}
+		var err error
+		if out, err = product(out, fill); err != nil {
+			return nil, err
 		}
-		if len(next) > maxExpansion {
-			return nil, errAt(0, "placeholders unfold to more than %d values", maxExpansion)
-		}
-		out = next
 	}
 	return out, nil
 }

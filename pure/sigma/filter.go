@@ -49,13 +49,13 @@ func parseFilter(file string, d *node, ph Placeholders) (*filterRule, error) {
 
 // apply adds the filter to its rules. A rule it names but cannot be put on is a problem:
 // someone relies on the filter.
-func (f *filterRule) apply(rules []*Rule) []Problem {
+func (f *filterRule) apply(rules, correlations []*Rule) []Problem {
 	var problems []Problem
 	found := map[string]bool{}
 	for _, r := range rules {
 		named := f.rules == nil
-		for _, ref := range []string{r.ID, r.Name} {
-			if ref != "" && slices.Contains(f.rules, ref) {
+		for _, ref := range r.refs() {
+			if slices.Contains(f.rules, ref) {
 				named, found[ref] = true, true
 			}
 		}
@@ -72,7 +72,11 @@ func (f *filterRule) apply(rules []*Rule) []Problem {
 		r.Filters = append(r.Filters, f.meta.Title)
 	}
 	for _, ref := range f.rules {
-		if !found[ref] {
+		switch {
+		case found[ref]:
+		case slices.ContainsFunc(correlations, func(r *Rule) bool { return slices.Contains(r.refs(), ref) }):
+			problems = append(problems, f.meta.problem(f.line, "filter names "+ref+", a correlation: put it on the rules that it counts"))
+		default:
 			problems = append(problems, f.meta.problem(f.line, "filter names rule "+ref+", which is not there"))
 		}
 	}

@@ -203,7 +203,7 @@ func (r *Rule) renameFields(to func(string) []string) {
 	}
 	if c := r.Correlation; c != nil {
 		one := func(n string) string {
-			if _, alias := c.aliases[n]; alias {
+			if slices.ContainsFunc(c.aliases, func(a alias) bool { return a.name == n }) {
 				return n
 			}
 			return to(n)[0]
@@ -214,10 +214,8 @@ func (r *Rule) renameFields(to func(string) []string) {
 		for i := range c.Field {
 			c.Field[i] = one(c.Field[i])
 		}
-		for _, m := range c.aliases {
-			for k, v := range m {
-				m[k] = to(v)[0]
-			}
+		for i := range c.aliases {
+			c.aliases[i].field = to(c.aliases[i].field)[0]
 		}
 	}
 	r.Fields = slices.Clone(r.Fields)

@@ -241,23 +241,36 @@ func (c *chain) widen(before, after bool) error {
 func (c *chain) encode(m string) error {
 	c.bytes = c.bytes || strings.HasPrefix(m, "base64")
 	return c.strings(m, func(p pattern) ([]pattern, error) {
-		s, ok := p.plain()
-		if !ok {
-			return nil, errAt(c.line, "a value with wildcards cannot be encoded")
+		all, err := p.eachDash() // of windash: encoded they have nothing in common
+		if err != nil {
+			return nil, err
 		}
-		switch m {
-		case "base64":
-			return []pattern{literal(base64.StdEncoding.EncodeToString([]byte(s)))}, nil
-		case "base64offset":
-			return base64Offsets(s), nil
-		case "utf16be":
-			return []pattern{literal(toUTF16(s, true))}, nil
-		case "utf16":
-			return []pattern{literal("\xff\xfe" + toUTF16(s, false))}, nil
-		default:
-			return []pattern{literal(toUTF16(s, false))}, nil
+		var out []pattern
+		for _, p := range all {
+			s, ok := p.plain()
+			if !ok {
+				return nil, errAt(c.line, "a value with wildcards cannot be encoded")
+			}
+			out = append(out, encoded(m, s)...)
 		}
+		return out, nil
 	})
+}
+
+// encoded is s as the modifier m writes it.
+func encoded(m, s string) []pattern {
+	switch m {
+	case "base64":
+		return []pattern{literal(base64.StdEncoding.EncodeToString([]byte(s)))}
+	case "base64offset":
+		return base64Offsets(s)
+	case "utf16be":
+		return []pattern{literal(toUTF16(s, true))}
+	case "utf16":
+		return []pattern{literal("\xff\xfe" + toUTF16(s, false))}
+	default:
+		return []pattern{literal(toUTF16(s, false))}
+	}
 }
 
 func toUTF16(s string, bigEndian bool) string {

@@ -225,6 +225,9 @@ func (x part) step(s string) (int, bool) {
 	return 0, false
 }
 
+// dashes are the five that windash makes equal.
+func dashes() [5]string { return [5]string{"-", "/", "–", "—", "―"} }
+
 // dashLen says whether s begins with one of the five dashes of windash.
 func dashLen(s string) (int, bool) {
 	if s == "" {
@@ -233,7 +236,7 @@ func dashLen(s string) (int, bool) {
 	if s[0] == '-' || s[0] == '/' {
 		return 1, true
 	}
-	for _, d := range [...]string{"–", "—", "―"} {
+	for _, d := range dashes() {
 		if strings.HasPrefix(s, d) {
 			return len(d), true
 		}

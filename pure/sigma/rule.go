@@ -91,7 +91,7 @@ func (o ParseOptions) Parse(files []File) (*RuleSet, []Problem) {
 		}
 	}
 	for _, f := range filters {
-		problems = append(problems, f.apply(set.Rules)...)
+		problems = append(problems, f.apply(set.Rules, set.Correlations)...)
 	}
 	problems = append(problems, set.resolve()...)
 	sortProblems(problems)

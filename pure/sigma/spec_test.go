@@ -49,6 +49,9 @@ func TestModifiersAndValues(t *testing.T) {
 		{`F: 'a\\*'`, []string{`{"F":"a\\"}`, `{"F":"a\\b"}`}, []string{`{"F":"a*"}`}},
 		{`F: 'a\\\*'`, []string{`{"F":"a\\*"}`}, []string{`{"F":"a\\b"}`}},
 		{`F: 'a\\\\b'`, []string{`{"F":"a\\\\b"}`}, []string{`{"F":"a\\b"}`}},
+		{`F: 'a\\\b'`, []string{`{"F":"a\\\\b"}`}, []string{`{"F":"a\\b"}`}}, // three backslashes are two, as four are
+		{`F: 'a\\?'`, []string{`{"F":"a\\x"}`}, []string{`{"F":"a?"}`, `{"F":"a\\"}`}},
+		{`F: '%a%'`, []string{`{"F":"%A%"}`}, []string{`{"F":"a"}`}}, // only expand makes a placeholder
 		{`F: 'a\'`, []string{`{"F":"a\\"}`}, []string{`{"F":"a"}`}},
 		{`F: '*a*b*c'`, []string{`{"F":"abc"}`, `{"F":"xaxbxcabc"}`}, []string{`{"F":"abcx"}`, `{"F":"cba"}`}},
 		{`F: '*ab?'`, []string{`{"F":"ababc"}`}, []string{`{"F":"ab"}`}},
@@ -56,6 +59,10 @@ func TestModifiersAndValues(t *testing.T) {
 		{`F: null`, []string{`{}`, `{"F":null}`, `{"F":[null]}`}, []string{`{"F":""}`, `{"F":"x"}`}},
 		{`F: ''`, []string{`{"F":""}`}, []string{`{}`, `{"F":null}`, `{"F":"x"}`}},
 		{`F: '*'`, []string{`{"F":""}`, `{"F":"x"}`}, []string{`{}`, `{"F":null}`}},
+		{`F: [null, '']`, []string{`{}`, `{"F":""}`}, []string{`{"F":"x"}`}},
+		{`F|neq: null`, []string{`{"F":""}`, `{"F":"x"}`}, []string{`{}`, `{"F":null}`}},
+		{`F|neq: ''`, []string{`{}`, `{"F":null}`, `{"F":"x"}`}, []string{`{"F":""}`}},
+		{`F|exists|neq: true`, []string{`{}`}, []string{`{"F":"x"}`}},
 		{`F|exists: true`, []string{`{"F":""}`, `{"F":null}`, `{"F":"x"}`}, []string{`{}`, `{"G":1}`}},
 		{`F|exists: false`, []string{`{}`}, []string{`{"F":null}`, `{"F":"x"}`}},
 		{`F|exists: 'no'`, []string{`{}`}, []string{`{"F":"x"}`}},
@@ -76,7 +83,19 @@ func TestModifiersAndValues(t *testing.T) {
 		{`F|contains|all: [a, b]`, []string{`{"F":"ba"}`, `{"F":["xa","b"]}`}, []string{`{"F":"a"}`}},
 		{`F|startswith: ''`, []string{`{"F":""}`}, []string{`{}`}},
 		{`F|contains: 'ünï'`, []string{`{"F":"xÜNÏx"}`}, []string{`{"F":"uni"}`}},
+		{`F|all: a`, []string{`{"F":"a"}`}, []string{`{"F":"b"}`}}, // of one value all is any
+		{`F|endswith|all: ['b', 'ab']`, []string{`{"F":"xab"}`}, []string{`{"F":"xb"}`}},
+		{`F|contains: true`, []string{`{"F":"is TRUE"}`}, []string{`{"F":"t"}`}},
 		// cased, neq
+		{`F|cased|startswith: aB`, []string{`{"F":"aBc"}`}, []string{`{"F":"abc"}`}},
+		{`F|endswith|cased: [aB, C]`, []string{`{"F":"xC"}`}, []string{`{"F":"xc"}`}},
+		{`F|cased: 'a*B'`, []string{`{"F":"axB"}`}, []string{`{"F":"axb"}`, `{"F":"AxB"}`}},
+		{`F|windash|cased|contains: ' -E'`, []string{`{"F":"x /E"}`}, []string{`{"F":"x /e"}`}},
+		{`F|contains|all|neq: [a, b]`, []string{`{"F":"a"}`}, []string{`{"F":"ab"}`}},
+		{`F|re|neq: 'a+'`, []string{`{"F":"b"}`, `{}`}, []string{`{"F":"xaa"}`}},
+		{`F|cidr|neq: 10.0.0.0/8`, []string{`{"F":"11.0.0.1"}`, `{}`}, []string{`{"F":"10.0.0.1"}`}},
+		{`F|lt|neq: 10`, []string{`{"F":10}`, `{}`}, []string{`{"F":9}`}},
+		{`F|hour|neq: 3`, []string{`{"F":"2023-04-26T04:04:05Z"}`}, []string{`{"F":"2023-04-26T03:04:05Z"}`}},
 		{`F|cased: aB`, []string{`{"F":"aB"}`}, []string{`{"F":"ab"}`}},
 		{`F|contains|cased: aB`, []string{`{"F":"xaBx"}`}, []string{`{"F":"xabx"}`}},
 		{`F|neq: a`, []string{`{"F":"b"}`, `{}`}, []string{`{"F":"A"}`}},
@@ -92,7 +111,14 @@ func TestModifiersAndValues(t *testing.T) {
 		{`F|re|i|s: 'A.B'`, []string{`{"F":"a\nb"}`}, nil},
 		{`F|re: ['a+', 'b+']`, []string{`{"F":"b"}`}, []string{`{"F":"c"}`}},
 		{`F|re|all: ['a+', 'b+']`, []string{`{"F":"ab"}`}, []string{`{"F":"b"}`}},
+		{`F|re: '^a{2,3}[^b]$'`, []string{`{"F":"aac"}`}, []string{`{"F":"aab"}`, `{"F":"ac"}`}},
+		{`F|re: 17`, []string{`{"F":"x17"}`}, []string{`{"F":"7"}`}},
+		{`F|re|startswith: 'a+'`, []string{`{"F":"aab"}`}, []string{`{"F":"ba"}`}},
+		{`F|re|endswith: 'a+'`, []string{`{"F":"baa"}`}, []string{`{"F":"ab"}`}},
+		{`F|re|m: ['^b', 'x']`, []string{`{"F":"a\nb"}`}, []string{`{"F":"ab"}`}},
 		// networks
+		{`F|cidr: 10.1.2.3/8`, []string{`{"F":"10.9.9.9"}`}, []string{`{"F":"11.1.2.3"}`}}, // host bits do not count
+		{`F|cidr: 192.0.2.7/32`, []string{`{"F":"192.0.2.7"}`}, []string{`{"F":"192.0.2.8"}`}},
 		{`F|cidr: 10.0.0.0/8`, []string{`{"F":"10.1.2.3"}`, `{"F":"::ffff:10.1.2.3"}`}, []string{`{"F":"11.1.2.3"}`, `{"F":"x"}`, `{}`}},
 		{`F|cidr: 'fe80::/10'`, []string{`{"F":"fe80::1"}`, `{"F":"fe80::1%eth0"}`}, []string{`{"F":"2001:db8::1"}`, `{"F":"10.0.0.1"}`}},
 		{`F|cidr: [192.0.2.0/24, 198.51.100.0/24]`, []string{`{"F":"198.51.100.9"}`}, []string{`{"F":"203.0.113.1"}`}},
@@ -104,7 +130,15 @@ func TestModifiersAndValues(t *testing.T) {
 		{`F|utf16le|base64: a`, []string{`{"F":"YQA="}`}, nil},
 		{`F|utf16be|base64: a`, []string{`{"F":"AGE="}`}, nil},
 		{`F|utf16|base64: a`, []string{`{"F":"//5hAA=="}`}, nil},
+		{`F|utf16le: ab`, []string{`{"F":"a\u0000b\u0000"}`}, []string{`{"F":"ab"}`}},
+		{`F|base64: [foo, bar]`, []string{`{"F":"Zm9v"}`, `{"F":"YmFy"}`}, []string{`{"F":"foo"}`}},
+		{`F|base64: 17`, []string{`{"F":"MTc="}`}, []string{`{"F":"17"}`}},
+		{`F|utf16le|base64offset|contains: ['cmd', 'zsh']`, []string{`{"F":"YwBtAGQA"}`, `{"F":"egBzAGgA"}`}, []string{`{"F":"Y21k"}`}},
+		{`F|utf16be|base64offset|contains: cmd`, []string{`{"F":"AGMAbQBk"}`}, []string{`{"F":"YwBtAGQA"}`}},
+		{`F|windash|base64: 'a -b'`, []string{`{"F":"YSAtYg=="}`, `{"F":"YSAvYg=="}`, `{"F":"YSDigJRi"}`}, []string{`{"F":"a -b"}`, `{"F":"YSBi"}`}},
 		// windash
+		{`F|windash: '-a'`, []string{`{"F":"/A"}`, `{"F":"―a"}`}, []string{`{"F":"a"}`, `{"F":"x-a"}`}},
+		{`F|startswith|windash: ['-a', '/b']`, []string{`{"F":"—b x"}`}, []string{`{"F":"b"}`}},
 		{`F|windash|contains: ' -enc '`, []string{`{"F":"x -enc y"}`, `{"F":"x /ENC y"}`, `{"F":"x –enc y"}`, `{"F":"x —enc y"}`, `{"F":"x ―enc y"}`}, []string{`{"F":"x enc y"}`}},
 		{`F|contains|windash: '-a /b'`, []string{`{"F":"/a –b"}`}, []string{`{"F":"a b"}`}},
 		{`F|contains|windash: 'x-y'`, []string{`{"F":"x-y"}`}, []string{`{"F":"x/y"}`}},
@@ -120,7 +154,16 @@ func TestModifiersAndValues(t *testing.T) {
 		{`F|lte: 10`, []string{`{"F":10}`}, []string{`{"F":11}`}},
 		{`F|gt: 1.5`, []string{`{"F":2}`}, []string{`{"F":1.5}`, `{"F":"inf"}`}},
 		{`F|gte: 0x10`, []string{`{"F":16}`}, []string{`{"F":15}`}},
+		{`F|lt: ['1', '5']`, []string{`{"F":4}`}, []string{`{"F":5}`}},
+		{`F|gt|all: [1, 5]`, []string{`{"F":6}`}, []string{`{"F":4}`}},
+		{`F|fieldref: [G, H]`, []string{`{"F":"a","H":"a"}`}, []string{`{"F":"a","H":"b"}`}},
+		{`F|fieldref|all: [G, H]`, []string{`{"F":"a","G":"a","H":"a"}`}, []string{`{"F":"a","H":"a"}`}},
 		// parts of a time
+		{`F|minute|gt: 30`, []string{`{"F":"2023-04-26T03:31:05Z"}`}, []string{`{"F":"2023-04-26T03:30:05Z"}`}},
+		{`F|day|lte: 7`, []string{`{"F":"2023-04-07"}`}, []string{`{"F":"2023-04-08"}`}},
+		{`F|year|gte: 2023`, []string{`{"F":"2023-01-01"}`}, []string{`{"F":"2022-12-31"}`}},
+		{`F|hour: 3`, []string{`{"F":1682478245}`, `{"F":1682478245000}`}, []string{`{"F":1682474645}`}}, // Unix time is UTC
+		{`F|week: [52, 1]`, []string{`{"F":"2023-01-01"}`, `{"F":"2023-01-02"}`}, []string{`{"F":"2023-01-09"}`}},
 		{`F|hour: 3`, []string{`{"F":"2023-04-26T03:04:05Z"}`, `{"F":"2023-04-26 03:04:05.123"}`, `{"F":"2023-04-26T03:04:05+02:00"}`}, []string{`{"F":"2023-04-26T04:04:05Z"}`, `{"F":"x"}`}},
 		{`F|hour|gte: 22`, []string{`{"F":"2023-04-26T23:04:05Z"}`}, []string{`{"F":"2023-04-26T21:04:05Z"}`}},
 		{`F|minute: 4`, []string{`{"F":"2023-04-26T03:04:05Z"}`}, nil},
@@ -165,6 +208,15 @@ func TestConditionsAndSearches(t *testing.T) {
 		{"any of b_*", []string{`{"H":"b"}`}, []string{`{"F":"a"}`}},
 		{"all of b_*", []string{`{"G":"b","H":"b"}`}, []string{`{"H":"b"}`}},
 		{"1 of *_1", []string{`{"G":"b"}`}, []string{`{"H":"b"}`}},
+		{"1 of b_1", []string{`{"G":"b"}`}, []string{`{"H":"b"}`}},
+		{"1 of *_*", []string{`{"I":"c"}`, `{"G":"b"}`}, []string{`{"F":"a"}`}},
+		{"not 1 of b_* and a", []string{`{"F":"a"}`}, []string{`{"F":"a","H":"b"}`, `{}`}},
+		{"not all of b_*", []string{`{"G":"b"}`}, []string{`{"G":"b","H":"b"}`}},
+		{"not a or b_1 and b_2", []string{`{}`, `{"F":"a","G":"b","H":"b"}`}, []string{`{"F":"a","G":"b"}`}},
+		{"a and not (b_1 and not b_2)", []string{`{"F":"a"}`, `{"F":"a","G":"b","H":"b"}`}, []string{`{"F":"a","G":"b"}`}},
+		{"((a) and (b_1 or b_2))", []string{`{"F":"a","H":"b"}`}, []string{`{"F":"a"}`}},
+		{"_c", []string{`{"I":"c"}`}, []string{`{"F":"a"}`}},
+		{"['a and b_1', 'not 1 of them']", []string{`{"F":"a","G":"b"}`, `{}`}, []string{`{"F":"a"}`}},
 		{"1 of them", []string{`{"F":"a"}`, `{"H":"b"}`}, []string{`{"I":"c"}`}},
 		{"all of them", []string{`{"F":"a","G":"b","H":"b"}`}, []string{`{"F":"a","G":"b","I":"c"}`}},
 		{"1 of _*", []string{`{"I":"c"}`}, []string{`{"F":"a"}`}},
@@ -191,6 +243,13 @@ func TestKeywordsAndListsOfMaps(t *testing.T) {
 	}{
 		{"    s: [evil, 'b*d']\n", []string{`{"F":"so EVIL"}`, `{"F":1,"G":"xbadx"}`}, []string{`{"evil":"x"}`, `{}`}},
 		{"    s:\n        '|all': [one, two]\n", []string{`{"F":"one","G":"two"}`, `{"F":"two one"}`}, []string{`{"F":"one"}`}},
+		{"    s:\n        '|all': [one, 'w*d']\n    t: {F: one}\n", []string{`{"F":"one","G":"a wild"}`}, []string{`{"F":"one","G":"wi"}`}},
+		{"    s:\n        '|all|cased': [One, two]\n", []string{`{"F":"One","G":"two"}`}, []string{`{"F":"one","G":"two"}`}},
+		{"    s:\n        '|cased': One\n", []string{`{"F":"so One"}`}, []string{`{"F":"one"}`}},
+		{"    s:\n        '|base64offset': 'http://'\n", []string{`{"F":"x IGh0dHA6Ly9h"}`}, []string{`{"F":"http://"}`}},
+		{"    s: ['a\\*b']\n", []string{`{"F":"xa*by"}`}, []string{`{"F":"axb"}`}},
+		{"    s: [true, 17]\n", []string{`{"F":"x17"}`, `{"F":true}`}, []string{`{"F":"1"}`}},
+		{"    s:\n        - '|all': [one, two]\n        - F: a\n", []string{`{"F":"a"}`, `{"F":"one two"}`}, []string{`{"F":"one"}`}},
 		{"    s:\n        '|re': 'a+b'\n", []string{`{"F":"xaab"}`}, []string{`{"F":"ba"}`}},
 		{"    s: 1102\n", []string{`{"F":"x1102"}`}, []string{`{"F":"110"}`}},
 		{"    s:\n        - F: a\n        - G: b\n", []string{`{"F":"a"}`, `{"G":"b"}`}, []string{`{"F":"b"}`}},
@@ -227,6 +286,12 @@ func TestPlaceholdersAreFilledOrRefused(t *testing.T) {
 			t.Errorf("%s: %v", ev, got)
 		}
 	}
+	escaped := "title: t\nlogsource: {product: x}\ndetection:\n    s: {F|expand: '\\%plain%name%'}\n    condition: s\n"
+	set, problems = ParseOptions{Placeholders: Placeholders{"name": {"x"}}}.Parse([]File{{Name: "r.yml", Data: []byte(escaped)}})
+	e := NewEvent()
+	if err := e.DecodeJSON([]byte(`{"F":"%plainx"}`)); err != nil || len(problems) > 0 || !set.Rules[0].Matches(e) {
+		t.Errorf("an escaped percent character is not taken for itself: %v %v", err, problems)
+	}
 	if _, problems = ParseRules([]File{{Name: "r.yml", Data: []byte(yaml)}}); len(problems) != 1 || problems[0].Line != 5 {
 		t.Errorf("without values: %v", problems)
 	}
@@ -254,6 +319,19 @@ func TestUnusableRulesAreNamedWithLineAndReason(t *testing.T) {
 		{head + "    s: {F|exists: maybe}\n    condition: s\n", "exists"},
 		{head + "    s: {F|base64: 'a*'}\n    condition: s\n", "wildcards"},
 		{head + "    s: {F|i: a}\n    condition: s\n", "after re"},
+		{head + "    s: {'F|': a}\n    condition: s\n", "modifier"},
+		{head + "    s: {F|windash: null}\n    condition: s\n", "text"},
+		{head + "    s: {F|fieldref: 5}\n    condition: s\n", "fieldref"},
+		{head + "    s: {F|fieldref|gt: G}\n    condition: s\n", "number"},
+		{head + "    s: {F|hour: x}\n    condition: s\n", "number"},
+		{head + "    s: {F|exists: [true, false]}\n    condition: s\n", "exists"},
+		{head + "    s: {'|exists': true}\n    condition: s\n", "exists"},
+		{head + "    s: {F|re|windash: a}\n    condition: s\n", "text"},
+		{head + "    s: {F|re|Contains: a}\n    condition: s\n", "Contains"},
+		{head + "    s: {F: a}\n    condition: 1 of them of them\n", "unexpected"},
+		{head + "    _s: {F: a}\n    condition: all of them\n", "them"},
+		{head + "    s: {F: a}\n    condition: not\n", "ends"},
+		{head + "    s: {F: a}\n    condition: []\n", "empty"},
 		{head + "    s: {F: []}\n    condition: s\n", "empty"},
 		{head + "    s: []\n    condition: s\n", "empty"},
 		{head + "    s: {F: {G: a}}\n    condition: s\n", "value"},

@@ -267,15 +267,32 @@ func (w *window) measureFor(c *Correlation, e entry) float64 {
 	case ValueMax:
 		return w.rank(100)
 	case ValuePercentile:
-		if c.percentile >= 0 {
+		if c.percentile >= 0 { // else shareThatHolds says it
 			return w.rank(c.percentile)
 		}
-		return 100 * float64(w.counts[e.value]) / max(n, 1)
 	case Temporal, TemporalOrdered:
 		return float64(len(w.seen(c)))
 	case NewValue: // unseen says it
 	}
 	return 0
+}
+
+// shareThatHolds finds the rarest value whose share in percent of all values
+// holds, the first of equals, and the window as it is with this value alone.
+func (w *window) shareThatHolds(c *Correlation) (*window, float64, bool) {
+	best, share := "", -1.0
+	for _, e := range w.entries {
+		s := 100 * float64(w.counts[e.value]) / float64(len(w.entries))
+		if c.holds(s) && (share < 0 || s < share) {
+			best, share = e.value, s
+		}
+	}
+	if share < 0 {
+		return nil, 0, false
+	}
+	alone := *w
+	alone.entries = slices.DeleteFunc(slices.Clone(w.entries), func(e entry) bool { return e.value != best })
+	return &alone, share, true
 }
 
 // rank is the percentile by linear interpolation between closest ranks.
