@@ -191,7 +191,7 @@ func asFile(ctx context.Context, d *db.DB, scratch string) (file *db.DB, done fu
 	if !d.OnServer() {
 		return d, func() error { return nil }, nil
 	}
-	dir, err := os.MkdirTemp(scratch, "copy-")
+	dir, err := os.MkdirTemp(scratch, scratchCopy)
 	if err != nil {
 		return nil, nil, fmt.Errorf("making room for a copy: %w", err)
 	}

@@ -44,7 +44,7 @@ func testBackup(ctx context.Context, r *Room, as access.Person, a testBackupArgs
 	if err != nil {
 		return BackupTest{}, err
 	}
-	dir, err := os.MkdirTemp(r.opt.Data, "restore-test-")
+	dir, err := os.MkdirTemp(r.opt.Data, scratchTest)
 	if err != nil {
 		return BackupTest{}, fmt.Errorf("making room for the test: %w", err)
 	}

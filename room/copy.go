@@ -66,7 +66,8 @@ type copier struct {
 	run    string // begins the names of this process's files
 	next   int
 	stores map[string]*storeCopier
-	files  map[string]BackupFile // key files by their plain name, with the hash of the content
+	follow map[string]*db.Follower // of stores in PostgreSQL
+	files  map[string]BackupFile   // key files by their plain name, with the hash of the content
 	sums   map[string]string
 	to     string // recipients that the files are sealed to, as text
 	dirty  bool   // something was written that copy.json does not name yet
@@ -82,11 +83,12 @@ type storeCopier struct {
 	sums     *pageSums
 	segments []BackupFile
 	head     *SignedHead
+	size     int64 // of its ledger
 }
 
 func newCopier(r *Room, dir string) *copier {
 	return &copier{
-		room: r, dir: dir, run: strings.ToLower(rand.Text()[:8]), stores: map[string]*storeCopier{},
+		room: r, dir: dir, run: strings.ToLower(rand.Text()[:8]), stores: map[string]*storeCopier{}, follow: map[string]*db.Follower{},
 		files: map[string]BackupFile{}, sums: map[string]string{}, status: CopyStatus{To: dir}, anew: map[string]bool{},
 	}
 }
@@ -143,6 +145,7 @@ func (r *Room) RunCopy(ctx context.Context) error {
 		<-ctx.Done()
 		return nil
 	}
+	defer r.copier.unfollow()
 	failed := ""
 	for {
 		err := r.copier.cycle(ctx)
@@ -203,6 +206,9 @@ func (c *copier) cycle(ctx context.Context) error {
 
 func (c *copier) tryCycle(ctx context.Context) error {
 	r := c.room
+	if err := c.forgotten(); err != nil {
+		return err
+	}
 	if err := r.lookForFence(); err != nil {
 		return err
 	}
@@ -257,24 +263,21 @@ func (c *copier) copyAll(ctx context.Context, to Recipients) (names []string, er
 }
 
 func (c *copier) copyStore(ctx context.Context, d *db.DB, k catalogue.KasseID, to Recipients) error {
-	if c.forgets(d.Name()) {
-		delete(c.stores, d.Name())
-	}
 	s := c.stores[d.Name()]
-	if s != nil {
-		select {
-		case <-s.changed:
-		default:
-			return nil
-		}
-	} else {
+	if s == nil {
 		s = &storeCopier{}
+	} else if same, err := s.holds(ctx, d); err != nil || same {
+		return err
 	}
 	keys, err := to.of(k)
 	if err != nil {
 		return err
 	}
 	changed := d.Changed() // before reading: nothing is missed
+	size, err := ledger.Size(ctx, d)
+	if err != nil {
+		return err
+	}
 	h, ok, err := ledger.Newest(ctx, d, c.room.Public())
 	if err != nil {
 		return err
@@ -284,7 +287,11 @@ func (c *copier) copyStore(ctx context.Context, d *db.DB, k catalogue.KasseID, t
 	if whole {
 		old = nil
 	}
-	f, sums, err := writeSegment(ctx, d, c.newName(d.Name(), len(keys) > 0), old, keys)
+	file, err := c.fileOf(ctx, d)
+	if err != nil {
+		return err
+	}
+	f, sums, err := writeSegment(ctx, file, c.newName(d.Name(), len(keys) > 0), old, keys)
 	if err != nil {
 		return fmt.Errorf("copying %q: %w", d.Name(), err)
 	}
@@ -294,29 +301,13 @@ func (c *copier) copyStore(ctx context.Context, d *db.DB, k catalogue.KasseID, t
 	if f.Name != "" {
 		s.segments = append(slices.Clone(s.segments), f)
 	}
-	s.changed, s.sums = changed, sums
+	s.changed, s.sums, s.size = changed, sums, size
 	if ok {
 		s.head = &SignedHead{Ledger: d.Name(), Size: h.Size, Root: h.Root.String(), Note: h.Note}
 	}
 	c.stores[d.Name()] = s
 	c.dirty = c.dirty || f.Name != ""
 	return nil
-}
-
-// forget makes the next cycle write a store whole, so that pages which it no
-// longer has are swept from the second place.
-func (c *copier) forget(store string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.anew[store] = true
-}
-
-func (c *copier) forgets(store string) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	anew := c.anew[store]
-	delete(c.anew, store)
-	return anew
 }
 
 // grown says that the changes take more room than the whole.
@@ -400,7 +391,7 @@ func (c *copier) publish(ctx context.Context, names []string, now time.Time) err
 	if err != nil {
 		return fmt.Errorf("writing %s: %w", copyFile, err)
 	}
-	if err := c.room.lookForFence(); err != nil { // again: copying took a while
+	if err := c.mayPublish(ctx); err != nil { // again: copying took a while
 		return err
 	}
 	if _, err := writeDurable(filepath.Join(c.dir, copyFile), b, nil); err != nil {

@@ -111,16 +111,7 @@ func TestASecondMachineTakesOverFromTheContinuousCopyAndTheFirstStopsWriting(t *
 	if err != nil || !taken.Fenced || taken.Generation != 2 {
 		t.Fatalf("%+v: %v", taken.Generation, err)
 	}
-	// The first still runs: it learns of it in its next cycle, and then says why.
-	var refused *room.Failure
-	for began := time.Now(); refused == nil; time.Sleep(50 * time.Millisecond) {
-		if err := declare(t, first, "zu spät"); err != nil && !errors.As(err, &refused) {
-			t.Fatal(err)
-		}
-		if time.Since(began) > 20*time.Second {
-			t.Fatal("the first machine goes on writing")
-		}
-	}
+	refused := untilFenced(t, first)
 	if refused.Rule != 2 || !errors.Is(refused, room.ErrFenced) || !strings.Contains(refused.Text, "Generation 2") {
 		t.Errorf("refused with %+v", refused)
 	}
@@ -152,6 +143,21 @@ func TestASecondMachineTakesOverFromTheContinuousCopyAndTheFirstStopsWriting(t *
 	}
 	waitForCopy(t, r2)
 	verifyAll(t, r2)
+}
+
+// untilFenced acts on a machine that still runs until it has learned, in its next
+// cycle, that another has taken over, and returns what it says then.
+func untilFenced(t *testing.T, first *room.Room) (refused *room.Failure) {
+	t.Helper()
+	for began := time.Now(); refused == nil; time.Sleep(50 * time.Millisecond) {
+		if err := declare(t, first, "zu spät"); err != nil && !errors.As(err, &refused) {
+			t.Fatal(err)
+		}
+		if time.Since(began) > 20*time.Second {
+			t.Fatal("the first machine goes on writing")
+		}
+	}
+	return refused
 }
 
 func bookOpen(t *testing.T, r *room.Room, k catalogue.KasseID, epoch int64) error {
@@ -485,18 +491,7 @@ func TestWhatTheFirstAcceptedAloneIsShownAndMergedByTwoWithNothingOverwritten(t 
 	if got.Items != 2 || got.Known != 1 || got.Conflicts != 1 {
 		t.Errorf("merged %+v", got)
 	}
-	counts := func() emergency.Counts {
-		j, err := r2.Journals.Open(t.Context(), k)
-		if err != nil {
-			t.Fatal(err)
-		}
-		c, err := j.Counts(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		return c
-	}
-	if c := counts(); c.Accepted != 6 || c.Held != 1 {
+	if c := counts(t, r2, k); c.Accepted != 6 || c.Held != 1 {
 		t.Errorf("books after merging: %+v", c)
 	}
 	if strings.Contains(titles(t, r2), "allein") {
@@ -507,12 +502,25 @@ func TestWhatTheFirstAcceptedAloneIsShownAndMergedByTwoWithNothingOverwritten(t 
 	if out, err = room.Do[room.Outcome](t.Context(), r2, "lead", "approve", map[string]string{"id": ask().ID}); err != nil {
 		t.Fatal(err)
 	}
-	if c := counts(); c.Accepted != 6 {
+	if c := counts(t, r2, k); c.Accepted != 6 {
 		t.Errorf("merged twice: %+v", c)
 	}
 	if _, err := os.Stat(filepath.Join(second.Data, merged.Kept)); err != nil {
 		t.Error(err)
 	}
+}
+
+func counts(t *testing.T, r *room.Room, k catalogue.KasseID) emergency.Counts {
+	t.Helper()
+	j, err := r.Journals.Open(t.Context(), k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := j.Counts(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
 }
 
 func takeIn(t *testing.T, r *room.Room, k catalogue.KasseID, key, body string) {

@@ -79,7 +79,7 @@ func (r *Room) openFirst(ctx context.Context, a compareArgs) (*firstMachine, err
 	if err != nil {
 		return nil, err
 	}
-	dir, err := os.MkdirTemp(r.opt.Data, "first-machine-")
+	dir, err := os.MkdirTemp(r.opt.Data, scratchFirst)
 	if err != nil {
 		return nil, fmt.Errorf("making room for what the first machine has: %w", err)
 	}

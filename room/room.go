@@ -168,6 +168,9 @@ func Open(ctx context.Context, opt Options) (_ *Room, err error) {
 			err = errors.Join(err, r.Close())
 		}
 	}()
+	if err := removeScratch(opt.Data); err != nil {
+		return nil, err
+	}
 	if r.key, err = ledger.LoadKey(opt.Data); err != nil {
 		return nil, err
 	}

@@ -105,26 +105,40 @@ type column struct {
 }
 
 func copyTable(ctx context.Context, from Querier, tx *Tx, e engine, table string) error {
-	columns, err := Collect(ctx, tx, func(r *sql.Rows) (c column, err error) { return c, r.Scan(&c.name, &c.boolean) }, e.columns(), table)
-	if err != nil {
+	if _, err := tx.Exec(ctx, `delete from `+table); err != nil { // what the steps themselves put there
 		return err
+	}
+	_, err := copyRows(ctx, from, tx, e, rowsOf{verb: `insert`, table: table})
+	return err
+}
+
+// rowsOf are rows of one table and what is done with them in the other store.
+type rowsOf struct {
+	verb  string // insert, or insert or replace
+	table string
+	where string // of the store that is read; all rows without
+	args  []any
+}
+
+// copyRows puts rows of one store into the table of the same name in another.
+func copyRows(ctx context.Context, from Querier, tx *Tx, e engine, of rowsOf) (n int64, err error) {
+	columns, err := Collect(ctx, tx, func(r *sql.Rows) (c column, err error) { return c, r.Scan(&c.name, &c.boolean) }, e.columns(), of.table)
+	if err != nil {
+		return 0, err
 	}
 	names, marks := make([]string, len(columns)), make([]string, len(columns))
 	for i, c := range columns {
 		names[i], marks[i] = `"`+c.name+`"`, fmt.Sprintf("$%d", i+1)
 	}
 	list := strings.Join(names, ", ")
-	if _, err := tx.Exec(ctx, `delete from `+table); err != nil { // what the steps themselves put there
-		return err
-	}
-	insert, err := tx.tx.PrepareContext(ctx, `insert into `+table+` (`+list+`) values (`+strings.Join(marks, ", ")+`)`) //nolint:gosec // names come from the store's own catalogue
+	insert, err := tx.tx.PrepareContext(ctx, of.verb+` into `+of.table+` (`+list+`) values (`+strings.Join(marks, ", ")+`)`)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer func() { _ = insert.Close() }() // ends with the transaction
-	rows, err := from.Query(ctx, `select `+list+` from `+table)
+	rows, err := from.Query(ctx, `select `+list+` from `+of.table+of.where, of.args...)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer func() { _ = rows.Close() }() // rows.Err tells
 	values, into := make([]any, len(columns)), make([]any, len(columns))
@@ -133,16 +147,17 @@ func copyTable(ctx context.Context, from Querier, tx *Tx, e engine, table string
 	}
 	for rows.Next() {
 		if err := rows.Scan(into...); err != nil {
-			return err
+			return n, err
 		}
 		for i, c := range columns {
 			values[i] = c.carried(values[i])
 		}
 		if _, err := insert.ExecContext(ctx, values...); err != nil {
-			return err
+			return n, err
 		}
+		n++
 	}
-	return rows.Err()
+	return n, rows.Err()
 }
 
 // carried is a value in the form that either engine takes.
