@@ -151,7 +151,7 @@ func (r *Room) RunCopy(ctx context.Context) error {
 		err := r.copier.cycle(ctx)
 		switch {
 		case errors.Is(err, db.ErrClosed), ctx.Err() != nil:
-			return nil //nolint:nilerr // the room closes: the next start copies what is missing
+			return nil // the room closes: the next start copies what is missing
 		case err != nil && err.Error() != failed:
 			r.opt.Log.Error("the continuous copy is behind", slog.Any("error", err))
 		}
