@@ -44,7 +44,7 @@ func Situation(s *operation.State, now time.Time) (sit catalogue.Situation) {
 // Impact is what a previewed cut would change in the given state, with everything that
 // rests on it.
 func (pre Preview) Impact(c *catalogue.Catalogue, s *operation.State) catalogue.Result {
-	return catalogue.ImpactFrom(c, Situation(s, time.Time{}), catalogue.Selection{Placements: pre.Placements})
+	return catalogue.ImpactFrom(c, Situation(s, time.Time{}), catalogue.Selection{Placements: pre.Placements, Components: pre.Components})
 }
 
 // consequences fills what follows beyond the cut itself, and what is hit when.
@@ -56,7 +56,8 @@ func (pre *Preview) consequences(c *catalogue.Catalogue, s *operation.State) {
 		named[catalogue.Cell{Kasse: k, Service: v}] = true
 	}
 	var away []catalogue.CellImpact
-	for _, cell := range pre.Impact(c, s).Cells {
+	impact := pre.Impact(c, s)
+	for _, cell := range impact.Cells {
 		in := named[catalogue.Cell{Kasse: cell.Kasse, Service: cell.Service}]
 		if !in {
 			pre.Beyond.add(cell.Outcome)
@@ -64,6 +65,9 @@ func (pre *Preview) consequences(c *catalogue.Catalogue, s *operation.State) {
 		if !in || !slices.Contains(pre.Plan.Emergency, cell.Service) {
 			away = append(away, cell)
 		}
+	}
+	if len(pre.Components) > 0 {
+		pre.ByKasse = perKasse(c, impact.Cells)
 	}
 	if !pre.Plan.From.IsZero() {
 		pre.Deadlines = catalogue.Deadlines(c, away, pre.Plan.From.In(Zone()))
@@ -95,15 +99,27 @@ func Zone() *time.Location {
 
 func (pre Preview) sentence() string {
 	n := len(pre.Placements)
-	if n == 0 {
+	if n+len(pre.Components) == 0 {
 		return "Alles davon ist schon abgetrennt; die Maßnahme ändert nichts."
 	}
 	var b strings.Builder
+	if len(pre.Components) > 0 {
+		b.WriteString(pre.componentSentence())
+	}
+	if n == 0 {
+		return b.String() + pre.afterwards()
+	}
 	fmt.Fprintf(&b, "%s von %s %s %s vom Netz: %s.",
 		number(n, "Eine Stelle", "%s Stellen"), number(pre.Kassen, "einer Kasse", "%s Kassen"), pre.people(), number(n, "geht", "gehen"),
 		enumerate(pre.Lost, "ein Dienst fällt aus", "%s Dienste fallen aus",
 			pre.Emergency, "einer geht in den Notbetrieb", "%s gehen in den Notbetrieb",
 			pre.Elsewhere, "einer läuft an einem anderen Standort weiter", "%s laufen an einem anderen Standort weiter"))
+	return b.String() + pre.afterwards()
+}
+
+// afterwards is what follows beyond what goes off itself, and when it hurts.
+func (pre Preview) afterwards() string {
+	var b strings.Builder
 	if x := pre.Beyond; x != (Beyond{}) {
 		fmt.Fprintf(&b, " Außerdem trifft es Dienste, die darauf beruhen: %s.", enumerate(
 			x.Stopped, "einer fällt aus", "%s fallen aus",

@@ -27,11 +27,12 @@ type Driver interface {
 	Undo(ctx context.Context, t Target) error
 }
 
-// Target is what an act is about: an environment, or the systems of one
-// placement in it.
+// Target is what an act is about: an environment, the systems of one placement
+// in it, or a component.
 type Target struct {
-	ID          string                  `json:"id"` // of the environment or the placement
-	Environment catalogue.EnvironmentID `json:"environment"`
+	ID          string                  `json:"id"` // of the environment, the placement or the component
+	Environment catalogue.EnvironmentID `json:"environment,omitempty"`
+	Component   catalogue.ComponentID   `json:"component,omitempty"`
 	Placements  []catalogue.PlacementID `json:"placements,omitempty"`
 	Addresses   []netip.Prefix          `json:"addresses"`
 	// Always are management and evidence addresses: they stay reachable.
@@ -59,13 +60,21 @@ type Seen struct {
 // ErrWaiting says that the act now lies with a person, who confirms it.
 var ErrWaiting = errors.New("a person carries it out and confirms")
 
-// expand fills the placeholders of a template: {environment}, {target},
+// owner is the environment or the component whose systems the target is.
+func (t Target) owner() string {
+	if t.Component != "" {
+		return string(t.Component)
+	}
+	return string(t.Environment)
+}
+
+// expand fills the placeholders of a template: {environment} (of a component: the component), {target},
 // {addresses}, {act}, {measure} and the step's own parameters. An unknown one is
 // left as it is, which check refuses when the configuration is read.
 func (t Target) expand(template string) string {
 	pairs := make([]string, 0, 10+2*len(t.Params))
 	pairs = append(
-		pairs, "{environment}", string(t.Environment), "{target}", t.ID, "{addresses}", t.addressList(","),
+		pairs, "{environment}", t.owner(), "{target}", t.ID, "{addresses}", t.addressList(","),
 		"{act}", t.Act, "{measure}", t.Measure,
 	)
 	for k, v := range t.Params {

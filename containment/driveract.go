@@ -30,8 +30,9 @@ type Act struct {
 	ID          string                  `json:"id"`
 	Measure     string                  `json:"measure"`
 	Driver      string                  `json:"driver"`
-	Target      string                  `json:"target"` // environment or placement
+	Target      string                  `json:"target"` // environment, placement or component
 	Environment catalogue.EnvironmentID `json:"environment"`
+	Component   catalogue.ComponentID   `json:"component,omitempty"`
 	Placements  []catalogue.PlacementID `json:"placements,omitempty"`
 	Back        bool                    `json:"back,omitempty"` // takes back instead of off
 	State       ActState                `json:"state"`

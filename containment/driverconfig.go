@@ -33,6 +33,8 @@ type DriverConfig struct {
 	Evidence     *EvidenceConfig     `yaml:"evidence"`
 	Drivers      []DriverSpec        `yaml:"drivers"`
 	Environments []EnvironmentConfig `yaml:"environments"`
+	// Components are what several Kassen share: a directory, a backup server, a cluster.
+	Components []ComponentConfig `yaml:"components"`
 	// Recovery says which drivers carry out steps of the way back.
 	Recovery []RecoveryConfig `yaml:"recovery"`
 
@@ -188,6 +190,9 @@ func (c *DriverConfig) check() error {
 			return fmt.Errorf("environment %q: %w", e.ID, err)
 		}
 	}
+	if err := c.checkComponents(kinds, seen); err != nil {
+		return err
+	}
 	for _, r := range c.Recovery {
 		if err := r.check(kinds); err != nil {
 			return fmt.Errorf("recovery %q of %q: %w", r.Kind, r.Subject, err)
@@ -197,25 +202,8 @@ func (c *DriverConfig) check() error {
 }
 
 func (c *DriverConfig) checkEnvironment(e EnvironmentConfig, kinds map[string]string, seen map[string]bool) error {
-	if !plainName.MatchString(string(e.ID)) || seen[string(e.ID)] || e.ID == alwaysOwner {
-		return errors.New("an id of letters, digits and . _ @ / - is needed, once")
-	}
-	seen[string(e.ID)] = true
-	own, err := prefixes(e.Addresses)
+	own, probed, err := c.checkWhole(e.whole(), kinds, seen)
 	if err != nil {
-		return err
-	}
-	if err := c.clearOf(own); err != nil {
-		return err
-	}
-	probed, err := e.checkSteps(c, kinds)
-	if err != nil {
-		return err
-	}
-	if err := e.Probe.check(probed); err != nil {
-		return err
-	}
-	if err := checkLast(e.Last); err != nil {
 		return err
 	}
 	for _, s := range e.Systems {
@@ -239,7 +227,39 @@ func (c *DriverConfig) checkEnvironment(e EnvironmentConfig, kinds map[string]st
 	return nil
 }
 
-// clearOf refuses an environment that holds addresses which must always stay reachable.
+// wholeConfig is what environments and components have in common: something that is
+// taken off as one.
+type wholeConfig struct {
+	id        string
+	addresses []string
+	steps     []StepConfig
+	last      string
+	probe     ProbeTargets
+}
+
+func (e EnvironmentConfig) whole() wholeConfig {
+	return wholeConfig{string(e.ID), e.Addresses, e.Steps, e.Last, e.Probe}
+}
+
+// checkWhole also says which addresses it has, and whether it needs probes from outside.
+func (c *DriverConfig) checkWhole(w wholeConfig, kinds map[string]string, seen map[string]bool) (own []netip.Prefix, probed bool, err error) {
+	if !plainName.MatchString(w.id) || seen[w.id] || w.id == alwaysOwner {
+		return nil, false, errors.New("an id of letters, digits and . _ @ / - is needed, once")
+	}
+	seen[w.id] = true
+	if own, err = prefixes(w.addresses); err != nil {
+		return nil, false, err
+	}
+	if err := c.clearOf(own); err != nil {
+		return nil, false, err
+	}
+	if probed, err = w.checkSteps(c, kinds); err != nil {
+		return nil, false, err
+	}
+	return own, probed, errors.Join(w.probe.check(probed), checkLast(w.last))
+}
+
+// clearOf refuses what holds addresses which must always stay reachable.
 func (c *DriverConfig) clearOf(own []netip.Prefix) error {
 	for _, p := range own {
 		for _, a := range c.always {
@@ -252,9 +272,9 @@ func (c *DriverConfig) clearOf(own []netip.Prefix) error {
 }
 
 // checkSteps also says whether probes from outside are needed.
-func (e EnvironmentConfig) checkSteps(c *DriverConfig, kinds map[string]string) (probed bool, err error) {
+func (w wholeConfig) checkSteps(c *DriverConfig, kinds map[string]string) (probed bool, err error) {
 	isolated := false
-	for _, s := range e.Steps {
+	for _, s := range w.steps {
 		kind, ok := kinds[s.Driver]
 		if !ok {
 			return false, fmt.Errorf("driver %q is not defined", s.Driver)
@@ -273,13 +293,13 @@ func (e EnvironmentConfig) checkSteps(c *DriverConfig, kinds map[string]string) 
 		if kind == "kubernetes" && s.Params["namespace"] == "" {
 			return false, fmt.Errorf("driver %q needs the parameter namespace", s.Driver)
 		}
-		if kind == "nftables" && len(e.Addresses) == 0 {
+		if kind == "nftables" && len(w.addresses) == 0 {
 			return false, fmt.Errorf("driver %q needs addresses", s.Driver)
 		}
 		isolated = isolated || !s.PowersOff
 		probed = probed || kind != "gateway" && kind != "manual"
 	}
-	if len(e.Steps) == 0 {
+	if len(w.steps) == 0 {
 		return false, errors.New("no steps: name at least one driver")
 	}
 	return probed, nil

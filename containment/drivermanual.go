@@ -70,6 +70,10 @@ func (d *manualDriver) who() string {
 }
 
 func (d *manualDriver) form(t Target, back bool) paper.Form {
+	what := "Umgebung"
+	if t.Component != "" {
+		what = "Komponente"
+	}
 	title, steps := "Auftrag: Netz trennen", d.c.Steps
 	if back {
 		title, steps = "Auftrag: Netz wieder verbinden", d.c.UndoSteps
@@ -79,7 +83,7 @@ func (d *manualDriver) form(t Target, back bool) paper.Form {
 		Facts: [][2]string{
 			{"Auftrag", t.Act},
 			{"Maßnahme", t.Measure},
-			{"Umgebung", string(t.Environment)},
+			{what, t.owner()},
 			{"Ziel", t.ID},
 			{"Ausführung", d.who()},
 			{"Adressen", t.addressList(", ")},

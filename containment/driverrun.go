@@ -230,7 +230,7 @@ func (x *Executor) cut(ctx context.Context, o Order, p planned) ([]Act, error) {
 // here when the act failed.
 func (x *Executor) step(ctx context.Context, o Order, p planned, s step, back bool) (Act, error) {
 	a := Act{
-		ID: newActID(), Measure: o.Measure, Driver: s.driver.Name(), Target: p.ID, Environment: p.Environment, Placements: p.Placements,
+		ID: newActID(), Measure: o.Measure, Driver: s.driver.Name(), Target: p.ID, Environment: p.Environment, Component: p.Component, Placements: p.Placements,
 		Back: back, State: Intended, By: o.By, StartedAt: db.Trim(x.Now()),
 	}
 	if err := x.Recorder.Record(ctx, kindIntended, o.Reason, a); err != nil {

@@ -62,8 +62,11 @@ func (d *Drivers) Environments() []catalogue.EnvironmentID {
 	return out
 }
 
-// target finds an environment or a placement by its id.
+// target finds an environment, a placement or a component by its id.
 func (d *Drivers) target(id string) (planned, error) {
+	if p, found, err := d.component(id); found {
+		return p, err
+	}
 	for _, e := range d.config.Environments {
 		if string(e.ID) == id {
 			return d.whole(e)
@@ -78,15 +81,22 @@ func (d *Drivers) target(id string) (planned, error) {
 }
 
 func (d *Drivers) whole(e EnvironmentConfig) (planned, error) {
-	addresses, err := prefixes(e.Addresses)
+	p, err := d.plan(e.whole())
+	p.Environment = e.ID
+	return p, err
+}
+
+// plan is the target of an environment or component as one.
+func (d *Drivers) plan(w wholeConfig) (planned, error) {
+	addresses, err := prefixes(w.addresses)
 	if err != nil {
 		return planned{}, err
 	}
 	p := planned{
-		Target: Target{ID: string(e.ID), Environment: e.ID, Addresses: addresses, Always: d.config.always},
-		probe:  e.Probe, last: e.Last,
+		Target: Target{ID: w.id, Addresses: addresses, Always: d.config.always},
+		probe:  w.probe, last: w.last,
 	}
-	for _, s := range e.Steps {
+	for _, s := range w.steps {
 		p.steps = append(p.steps, step{driver: d.byName[s.Driver], powersOff: s.PowersOff, params: s.Params})
 	}
 	return p, nil

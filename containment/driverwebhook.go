@@ -91,14 +91,15 @@ type webhookOrder struct {
 	ID          string   `json:"id"`
 	Do          string   `json:"do"` // execute, undo or probe
 	Target      string   `json:"target"`
-	Environment string   `json:"environment"`
+	Environment string   `json:"environment"` // empty for a component
+	Component   string   `json:"component,omitempty"`
 	Measure     string   `json:"measure,omitempty"`
 	Addresses   []string `json:"addresses"`
 	Always      []string `json:"always,omitempty"`
 }
 
 func (d *webhookDriver) order(do string, t Target) ([]byte, error) {
-	o := webhookOrder{ID: t.Act, Do: do, Target: t.ID, Environment: string(t.Environment), Measure: t.Measure, Addresses: []string{}}
+	o := webhookOrder{ID: t.Act, Do: do, Target: t.ID, Environment: string(t.Environment), Component: string(t.Component), Measure: t.Measure, Addresses: []string{}}
 	for _, p := range t.Addresses {
 		o.Addresses = append(o.Addresses, addressText(p))
 	}

@@ -34,6 +34,7 @@ type Measure struct {
 	State      State                   `json:"state"`
 	Reason     string                  `json:"reason"`
 	Placements []catalogue.PlacementID `json:"placements"`
+	Components []catalogue.ComponentID `json:"components,omitempty"`
 	OrderedBy  string                  `json:"ordered_by"`
 	SecondBy   string                  `json:"second_by,omitempty"`
 	OrderedAt  time.Time               `json:"ordered_at"`
@@ -47,7 +48,7 @@ var Schema = db.Migrations{Package: "containment", Steps: []string{`
 		reason text not null, placements text not null, ordered_by text not null, second_by text not null,
 		ordered_at bigint not null, hash text not null
 	);
-`, actTable}}
+`, actTable, `alter table measure add column components text not null default '[]'`}}
 
 // ErrUnknown says that no measure has that id.
 var ErrUnknown = errors.New("no such measure")
@@ -64,6 +65,9 @@ func (pre Preview) Command(c *catalogue.Catalogue, id string) *operation.OrderCu
 	emergency := map[catalogue.ServiceID]bool{}
 	for _, v := range pre.Plan.Emergency {
 		emergency[v] = true
+	}
+	for _, id := range pre.Components {
+		cut.Nodes = append(cut.Nodes, string(id))
 	}
 	for _, id := range pre.Placements {
 		cut.Nodes = append(cut.Nodes, string(id))
@@ -87,18 +91,34 @@ func Record(ctx context.Context, tx *db.Tx, now time.Time, actor, kind string, m
 	if err != nil {
 		return fmt.Errorf("encoding measure %q: %w", m.ID, err)
 	}
+	components, err := json.Marshal(m.Components)
+	if err != nil {
+		return fmt.Errorf("encoding measure %q: %w", m.ID, err)
+	}
 	if _, err := tx.Exec(ctx, `insert into measure
-		(id, incident, title, stage, state, reason, placements, ordered_by, second_by, ordered_at, hash)
-		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+		(id, incident, title, stage, state, reason, placements, ordered_by, second_by, ordered_at, hash, components)
+		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
 		on conflict (id) do update set state = excluded.state, second_by = excluded.second_by`,
 		m.ID, m.Incident, m.Title, m.Stage, string(m.State), m.Reason, string(placements), m.OrderedBy, m.SecondBy,
-		db.Micro(m.OrderedAt), m.Hash); err != nil {
+		db.Micro(m.OrderedAt), m.Hash, string(components)); err != nil {
 		return fmt.Errorf("storing measure %q: %w", m.ID, err)
 	}
 	_, err = ledger.Append(ctx, tx, ledger.Entry{
 		At: now, Actor: actor, Kind: kind, Subject: m.ID, Reason: m.Reason, Rows: []ledger.Row{m.row()},
 	})
 	return err
+}
+
+// Nodes are the names of everything that the measure took off.
+func (m Measure) Nodes() []string {
+	out := make([]string, 0, len(m.Components)+len(m.Placements))
+	for _, id := range m.Components {
+		out = append(out, string(id))
+	}
+	for _, id := range m.Placements {
+		out = append(out, string(id))
+	}
+	return out
 }
 
 func (m Measure) row() ledger.Row { return ledger.Row{Table: "measure", Key: m.ID, Value: m} }
@@ -122,16 +142,19 @@ func List(ctx context.Context, q db.Querier) ([]Measure, error) {
 
 func measures(ctx context.Context, q db.Querier, rest string, args ...any) ([]Measure, error) {
 	out, err := db.Collect(ctx, q, func(rows *sql.Rows) (m Measure, err error) {
-		var placements string
+		var placements, components string
 		var at int64
 		if err := rows.Scan(&m.ID, &m.Incident, &m.Title, &m.Stage, &m.State, &m.Reason, &placements,
-			&m.OrderedBy, &m.SecondBy, &at, &m.Hash); err != nil {
+			&m.OrderedBy, &m.SecondBy, &at, &m.Hash, &components); err != nil {
 			return m, err
 		}
 		m.OrderedAt = db.Time(at)
+		if err := json.Unmarshal([]byte(components), &m.Components); err != nil {
+			return m, err
+		}
 		err = json.Unmarshal([]byte(placements), &m.Placements)
 		return m, err
-	}, `select id, incident, title, stage, state, reason, placements, ordered_by, second_by, ordered_at, hash from measure `+rest, args...)
+	}, `select id, incident, title, stage, state, reason, placements, ordered_by, second_by, ordered_at, hash, components from measure `+rest, args...)
 	if err != nil {
 		return nil, fmt.Errorf("reading measures: %w", err)
 	}

@@ -33,8 +33,11 @@ type Preview struct {
 	Plan       Plan                    `json:"plan"`
 	Placements []catalogue.PlacementID `json:"placements"`
 	Already    []catalogue.PlacementID `json:"already"` // off already: nothing changes for them
-	Kassen     int                     `json:"kassen"`
-	Cells      int                     `json:"cells"`
+	// Components go off themselves; what rests on them is counted in Beyond and ByKasse.
+	Components        []catalogue.ComponentID `json:"components,omitempty"`
+	AlreadyComponents []catalogue.ComponentID `json:"already_components,omitempty"`
+	Kassen            int                     `json:"kassen"`
+	Cells             int                     `json:"cells"`
 	// Lost are cells that stop entirely; the others keep a placement elsewhere or run in emergency operation.
 	Lost           int              `json:"lost"`
 	Emergency      int              `json:"emergency"`
@@ -43,7 +46,9 @@ type Preview struct {
 	InsuredAssumed bool             `json:"insured_assumed"`
 	Services       []ServicePreview `json:"services"`
 	// Beyond counts cells that are not cut and rest on what is.
-	Beyond    Beyond               `json:"beyond"`
+	Beyond Beyond `json:"beyond"`
+	// ByKasse says which Kassen a cut of components hits, those hit hardest first.
+	ByKasse   []KassePreview       `json:"by_kasse,omitempty"`
 	Deadlines []catalogue.Deadline `json:"deadlines"` // the soonest first
 	Sentence  string               `json:"sentence"`
 }
@@ -78,7 +83,15 @@ func MakePreview(c *catalogue.Catalogue, s *operation.State, p Plan) (Preview, e
 	if err != nil {
 		return Preview{}, err
 	}
+	parts, err := p.Selection.components(c)
+	if err != nil {
+		return Preview{}, err
+	}
 	pre := Preview{Plan: p, Placements: []catalogue.PlacementID{}, Already: []catalogue.PlacementID{}, Deadlines: []catalogue.Deadline{}}
+	pre.takeComponents(s, parts)
+	if p.Selection.Dependents {
+		chosen = pre.withDependents(c, s, chosen)
+	}
 	var going []catalogue.Placement
 	for _, pl := range chosen {
 		if row, ok := s.Placement(pl.ID); ok && row.Regular.Connected() {

@@ -17,25 +17,38 @@ import (
 )
 
 // Selection names what a measure is about. Lists narrow each other: Kassen AND
-// services AND sites AND environments; an empty list means all. Placements are
-// taken in addition, Except is taken out at the end.
+// services AND sites AND environments; an empty list means all. Placements and
+// Components are taken in addition, Except is taken out at the end.
 type Selection struct {
 	Kassen       []catalogue.KasseID       `json:"kassen,omitempty"`
 	Services     []catalogue.ServiceID     `json:"services,omitempty"`
 	Sites        []catalogue.SiteID        `json:"sites,omitempty"`
 	Environments []catalogue.EnvironmentID `json:"environments,omitempty"`
 	Placements   []catalogue.PlacementID   `json:"placements,omitempty"`
-	Except       []string                  `json:"except,omitempty"` // Kassen, services, sites, environments or placements
+	// Components are shared machinery: a directory, a backup server, a cluster, one host.
+	Components []catalogue.ComponentID `json:"components,omitempty"`
+	// Shared takes all shared components of the selected sites in addition.
+	Shared bool `json:"shared,omitempty"`
+	// Dependents takes the placements in addition that stop for certain without the
+	// components, so that their doors buffer and do not answer with errors. What of it is
+	// served by a system that a driver can take off is taken off as well.
+	Dependents bool     `json:"dependents,omitempty"`
+	Except     []string `json:"except,omitempty"` // Kassen, services, sites, environments, placements or components
 }
 
 // ErrEmpty says that a selection matches nothing, which is never what somebody meant.
-var ErrEmpty = errors.New("the selection matches no placement")
+var ErrEmpty = errors.New("the selection matches no placement and no component")
 
 // Resolve lists the placements of a selection in the catalogue's order. A name
 // that the catalogue does not know is an error: a typing mistake must not make
-// a cut smaller.
+// a cut smaller. Placements that [Selection.Dependents] adds follow from the
+// situation and are not among them.
 func (s Selection) Resolve(c *catalogue.Catalogue) ([]catalogue.Placement, error) {
 	if err := s.known(c); err != nil {
+		return nil, err
+	}
+	parts, err := s.components(c)
+	if err != nil {
 		return nil, err
 	}
 	narrowed := len(s.Kassen)+len(s.Services)+len(s.Sites)+len(s.Environments) > 0
@@ -47,8 +60,26 @@ func (s Selection) Resolve(c *catalogue.Catalogue) ([]catalogue.Placement, error
 			out = append(out, p)
 		}
 	}
-	if len(out) == 0 {
+	if len(out) == 0 && len(parts) == 0 {
 		return nil, ErrEmpty
+	}
+	return out, nil
+}
+
+// components lists the components of a selection in the catalogue's order.
+func (s Selection) components(c *catalogue.Catalogue) ([]catalogue.Component, error) {
+	if s.Shared && len(s.Sites) == 0 {
+		return nil, errors.New("the shared components of sites: name the sites")
+	}
+	var out []catalogue.Component
+	for _, m := range c.Components {
+		in := slices.Contains(s.Components, m.ID) || s.Shared && slices.Contains(s.Sites, m.Site)
+		if in && !slices.Contains(s.Except, string(m.ID)) {
+			out = append(out, m)
+		}
+	}
+	if s.Dependents && len(out) == 0 {
+		return nil, errors.New("what rests on components: name the components")
 	}
 	return out, nil
 }
@@ -92,6 +123,10 @@ func (s Selection) known(c *catalogue.Catalogue) error {
 		_, ok := c.Placement(v)
 		check("placement", string(v), ok)
 	}
+	for _, v := range s.Components {
+		_, ok := c.Component(v)
+		check("component", string(v), ok)
+	}
 	for _, e := range s.Except {
 		check("exception", e, knownAsAny(c, e))
 	}
@@ -107,5 +142,6 @@ func knownAsAny(c *catalogue.Catalogue, name string) bool {
 	_, site := c.Site(catalogue.SiteID(name))
 	_, env := c.Environment(catalogue.EnvironmentID(name))
 	_, placement := c.Placement(catalogue.PlacementID(name))
-	return kasse || service || site || env || placement
+	_, component := c.Component(catalogue.ComponentID(name))
+	return kasse || service || site || env || placement || component
 }

@@ -181,6 +181,7 @@ func (p *player) note(ctx context.Context, e Event, s FactStep) error {
 func (p *player) selection(ctx context.Context, s Select) (containment.Selection, error) {
 	out := containment.Selection{
 		Kassen: typed[catalogue.KasseID](s.Kassen), Services: typed[catalogue.ServiceID](s.Services), Sites: typed[catalogue.SiteID](s.Sites), Except: s.Except,
+		Components: typed[catalogue.ComponentID](s.Components),
 	}
 	if !s.Signalled {
 		return out, nil

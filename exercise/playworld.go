@@ -217,8 +217,9 @@ func (p *player) reportRefusals(ctx context.Context, total int64) error {
 	})
 }
 
-// Isolate takes the regular side of placements off the network.
-func (w *surroundings) Isolate(ctx context.Context, placements []catalogue.PlacementID) error {
+// Isolate takes the regular side of placements off the network. The components of a played
+// case have no hosts of their own.
+func (w *surroundings) Isolate(ctx context.Context, placements []catalogue.PlacementID, _ []catalogue.ComponentID) error {
 	if err := w.gate.obey(ctx); err != nil { // doors open their buffers before anything is taken off
 		return err
 	}

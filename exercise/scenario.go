@@ -95,6 +95,8 @@ type Select struct {
 	Sites     []string `yaml:"sites"`
 	Except    []string `yaml:"except"`
 	Signalled bool     `yaml:"signalled"`
+
+	Components []string `yaml:"components"` // shared machinery; only cuts know it
 }
 
 // CutStep orders a measure.

@@ -109,7 +109,7 @@ type RevocationPreview struct {
 	Clearance string               `json:"clearance"`
 	Flagged   []string             `json:"flagged"` // must go down by Deadline
 	Deadline  time.Time            `json:"deadline,omitzero"`
-	Cut       *containment.Preview `json:"cut,omitempty"` // of the flagged placements
+	Cut       *containment.Preview `json:"cut,omitempty"` // of what is flagged
 }
 
 // previewRevocation judges the revocation on the present state and does nothing.
@@ -133,9 +133,10 @@ func previewRevocation(_ context.Context, r *Room, a idArgs) (RevocationPreview,
 	for _, c := range change.Components {
 		if c.Flag != nil && c.Flag.Clearance == a.ID {
 			out.Flagged, out.Deadline = append(out.Flagged, string(c.ID)), c.Flag.By
+			plan.Selection.Components = append(plan.Selection.Components, c.ID)
 		}
 	}
-	if len(plan.Selection.Placements) == 0 {
+	if len(plan.Selection.Placements)+len(plan.Selection.Components) == 0 {
 		return out, nil
 	}
 	pre, err := containment.MakePreview(r.Catalogue, s, plan)

@@ -80,8 +80,9 @@ type RegularConfig struct {
 
 // Isolator carries out on the outside what was ordered, and proves it.
 type Isolator interface {
-	// Isolate takes the regular side of placements off; repeating it changes nothing.
-	Isolate(ctx context.Context, placements []catalogue.PlacementID) error
+	// Isolate takes the regular side of placements, and shared components, off;
+	// repeating it changes nothing.
+	Isolate(ctx context.Context, placements []catalogue.PlacementID, components []catalogue.ComponentID) error
 	// Connect brings it back on.
 	Connect(ctx context.Context, placements []catalogue.PlacementID) error
 	// Closed says from outside whether the regular side accepts no writes, and
@@ -235,11 +236,15 @@ func (r *Room) Isolate(ctx context.Context) error {
 			open = append(open, p.ID)
 		}
 	}
-	if len(open) == 0 {
+	components, err := r.unprovenComponents(ctx)
+	if err != nil {
+		return err
+	}
+	if len(open)+len(components) == 0 {
 		return nil
 	}
-	if err := r.isolator.Isolate(ctx, open); err != nil {
-		return fmt.Errorf("taking %d placements off: %w", len(open), err)
+	if err := r.isolator.Isolate(ctx, open, components); err != nil {
+		return fmt.Errorf("taking %d placements and %d components off: %w", len(open), len(components), err)
 	}
 	now := r.Now()
 	byRef := map[string][]catalogue.PlacementID{}

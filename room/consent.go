@@ -190,7 +190,7 @@ func (r *Room) carryOut(ctx context.Context, pre containment.Preview, c access.C
 	now := r.Now()
 	m := containment.Measure{
 		ID: containment.NewID(), Incident: pre.Plan.Incident, Title: pre.Plan.Title, Stage: pre.Plan.Stage, Reason: pre.Plan.Reason,
-		State: containment.Unconfirmed, Placements: pre.Placements, OrderedBy: by[0].ID, OrderedAt: db.Trim(now), Hash: c.Hash,
+		State: containment.Unconfirmed, Placements: pre.Placements, Components: pre.Components, OrderedBy: by[0].ID, OrderedAt: db.Trim(now), Hash: c.Hash,
 	}
 	if len(by) > 1 {
 		m.State, m.SecondBy = containment.Ordered, by[1].ID
@@ -231,11 +231,8 @@ func undoMeasure(ctx context.Context, r *Room, as access.Person, a idArgs) (acce
 	if err != nil {
 		return access.Consent{}, err
 	}
-	cmd := &operation.UndoCut{}
+	cmd := &operation.UndoCut{Nodes: m.Nodes()}
 	cmd.Reason = a.Reason
-	for _, p := range m.Placements {
-		cmd.Nodes = append(cmd.Nodes, string(p))
-	}
 	return askCommand(ctx, r, as, "Rücknahme: "+m.Title, cmd)
 }
 

@@ -25,6 +25,7 @@ type ImportedLog struct {
 	Measures   []string `json:"measures"`
 	Records    int      `json:"records"`
 	Placements int      `json:"placements"` // taken off in the room's state
+	Components int      `json:"components,omitempty"`
 }
 
 // ErrImported says that a log is in the ledger already.
@@ -84,20 +85,21 @@ func (r *Room) takeLog(ctx context.Context, actor string, records []containment.
 	}
 	for _, m := range measures {
 		of := slices.DeleteFunc(slices.Clone(records), func(rec containment.LogRecord) bool { return rec.Act.Measure != m })
-		n, err := r.importMeasure(ctx, actor, m, of, last[m], reason)
+		taken, err := r.importMeasure(ctx, actor, m, of, last[m], reason)
 		if err != nil {
 			return out, err
 		}
-		out.Measures, out.Placements = append(out.Measures, m), out.Placements+n
+		out.Measures = append(out.Measures, m)
+		out.Placements, out.Components = out.Placements+len(taken.Placements), out.Components+len(taken.Components)
 	}
 	return out, nil
 }
 
 // importMeasure takes one measure over, in one transaction.
-func (r *Room) importMeasure(ctx context.Context, actor, id string, records []containment.LogRecord, acts []containment.Act, reason string) (int, error) {
+func (r *Room) importMeasure(ctx context.Context, actor, id string, records []containment.LogRecord, acts []containment.Act, reason string) (containment.Measure, error) {
 	people, err := r.peopleOf(ctx, acts[0].By)
 	if err != nil {
-		return 0, err
+		return containment.Measure{}, err
 	}
 	now := r.Now()
 	m := containment.Measure{
@@ -120,6 +122,10 @@ func (r *Room) importMeasure(ctx context.Context, actor, id string, records []co
 				}
 			}
 		}
+		id := catalogue.ComponentID(a.Target)
+		if row, ok := r.Operation.Current().Component(id); ok && row.Regular.Connected() && !slices.Contains(m.Components, id) {
+			m.Components, cut.Nodes = append(m.Components, id), append(cut.Nodes, a.Target)
+		}
 	}
 	if m.Placements == nil {
 		m.Placements = []catalogue.PlacementID{}
@@ -137,12 +143,12 @@ func (r *Room) importMeasure(ctx context.Context, actor, id string, records []co
 		return errors.Join(err, containment.Record(ctx, tx, now, actor, "measure.recorded", m))
 	}
 	if len(cut.Nodes) == 0 {
-		return 0, r.Store.Write(ctx, record)
+		return m, r.Store.Write(ctx, record)
 	}
 	cut.Reason = m.Title + ": " + m.Reason
 	cut.Sign(now, people...)
 	_, err = r.act(ctx, cut, record)
-	return len(cut.Nodes), err
+	return m, err
 }
 
 func (r *Room) peopleOf(ctx context.Context, ids []string) ([]access.Person, error) {

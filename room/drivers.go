@@ -56,6 +56,11 @@ func (r *Room) executor() (*containment.Executor, error) {
 			return nil, fmt.Errorf("%s: environment %q is not in the catalogue", containment.DriversFile, id)
 		}
 	}
+	for _, id := range d.Components() {
+		if _, ok := r.Catalogue.Component(id); !ok {
+			return nil, fmt.Errorf("%s: component %q is not in the catalogue", containment.DriversFile, id)
+		}
+	}
 	r.drivers.x = &containment.Executor{Drivers: d, Now: r.Now, Recorder: &containment.StoreRecorder{Store: r.Store, Now: r.Now, Alarm: r.driverAlarm}}
 	return r.drivers.x, nil
 }
@@ -155,9 +160,9 @@ type driverIsolator struct {
 // pauseAfterFailure is how long what is known to have failed is left alone.
 const pauseAfterFailure = 30 * time.Second
 
-// Isolate takes off what the placements ask for. What fails is on record, raised
-// as a signal and not proven; it keeps nothing else from being isolated.
-func (d *driverIsolator) Isolate(ctx context.Context, placements []catalogue.PlacementID) error {
+// Isolate takes off what the placements and components ask for. What fails is on record,
+// raised as a signal and not proven; it keeps nothing else from being isolated.
+func (d *driverIsolator) Isolate(ctx context.Context, placements []catalogue.PlacementID, components []catalogue.ComponentID) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	acts, err := containment.Acts(ctx, d.room.Store)
@@ -165,6 +170,10 @@ func (d *driverIsolator) Isolate(ctx context.Context, placements []catalogue.Pla
 		return err
 	}
 	targets, left := d.room.cover(d.x)
+	parts, without := d.x.Drivers.CoverComponents(components)
+	for _, m := range without {
+		d.room.opt.Log.Warn("no driver can take a component off: it is only ordered off", slog.String("component", string(m)))
+	}
 	for _, p := range left {
 		if slices.Contains(placements, p) {
 			d.room.opt.Log.Warn("no driver can take a placement off alone: only its door is closed", slog.String("placement", string(p)))
@@ -172,16 +181,18 @@ func (d *driverIsolator) Isolate(ctx context.Context, placements []catalogue.Pla
 	}
 	orders := map[string]containment.Order{}
 	wanted := map[string][]string{}
-	for _, t := range targets {
-		of := d.room.placementsOf(t)
-		if d.rests(acts, t) || !slices.ContainsFunc(of, func(p catalogue.PlacementID) bool { return slices.Contains(placements, p) }) {
+	for _, t := range slices.Concat(targets, parts) {
+		of, part := d.room.placementsOf(t), slices.Contains(parts, t)
+		if d.rests(acts, t) || !part && !slices.ContainsFunc(of, func(p catalogue.PlacementID) bool { return slices.Contains(placements, p) }) {
 			continue
 		}
-		o := d.room.orderOf(of)
+		o := d.room.orderOf(t, of)
 		if have, ok := orders[o.Measure]; ok {
 			o = have
 		}
-		o.Placements[t] = of
+		if !part {
+			o.Placements[t] = of
+		}
 		orders[o.Measure] = o
 		wanted[o.Measure] = append(wanted[o.Measure], t)
 	}
@@ -254,6 +265,9 @@ func (d *driverIsolator) takeBack(ctx context.Context) error {
 
 // mayGo says whether everything that must stay off does so without the target.
 func (d *driverIsolator) mayGo(acts []containment.Act, target string, want []string, left []catalogue.PlacementID) bool {
+	if m, ok := d.room.Operation.Current().Component(catalogue.ComponentID(target)); ok {
+		return m.Regular.Connected()
+	}
 	of := d.room.placementsOf(target)
 	if len(of) == 0 {
 		return false // not in the catalogue: nobody said that it may come back
@@ -307,9 +321,32 @@ func (r *Room) placementsOf(target string) (out []catalogue.PlacementID) {
 	return out
 }
 
-// orderOf is on whose word placements are off.
-func (r *Room) orderOf(placements []catalogue.PlacementID) containment.Order {
+// orderedComponents are those that were ordered off; what failed by itself needs no cut.
+func (r *Room) orderedComponents() (off []catalogue.ComponentID) {
+	for _, m := range r.Operation.Current().Components() {
+		if !m.Regular.Connected() && (m.Regular != operation.Failed || m.Cut != nil) {
+			off = append(off, m.ID)
+		}
+	}
+	return off
+}
+
+// unprovenComponents are those of them whose cut no act in force proves.
+func (r *Room) unprovenComponents(ctx context.Context) ([]catalogue.ComponentID, error) {
+	off := r.orderedComponents()
+	if len(off) == 0 {
+		return nil, nil
+	}
+	acts, err := containment.Acts(ctx, r.Store)
+	return slices.DeleteFunc(off, func(m catalogue.ComponentID) bool { return containment.ProvenBy(acts, string(m)) != "" }), err
+}
+
+// orderOf is on whose word a target is off: the component itself, or placements.
+func (r *Room) orderOf(target string, placements []catalogue.PlacementID) containment.Order {
 	o := containment.Order{By: []string{ledger.System}, Reason: "angeordnet", Placements: map[string][]catalogue.PlacementID{}}
+	if m, ok := r.Operation.Current().Component(catalogue.ComponentID(target)); ok && m.Cut != nil {
+		o.Measure, o.By = m.Cut.Measure, m.Cut.By
+	}
 	for _, id := range placements {
 		if p, ok := r.Operation.Current().Placement(id); ok && p.Cut != nil {
 			o.Measure, o.By = p.Cut.Measure, p.Cut.By

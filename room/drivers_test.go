@@ -67,6 +67,14 @@ func newRegularSide(t *testing.T) (side *regularSide, always string) {
 // realRoom is a room that is no exercise, with one environment that a driver takes off.
 func realRoom(t *testing.T, execute string) (*room.Room, catalogue.EnvironmentID, *regularSide) {
 	t.Helper()
+	env := catalogue.Example(7).Environments[0].ID
+	r, side := roomWithDrivers(t, execute, "environments:\n  - id: "+string(env))
+	return r, env, side
+}
+
+// roomWithDrivers is a room that is no exercise, in which a driver takes one thing off.
+func roomWithDrivers(t *testing.T, execute, what string) (*room.Room, *regularSide) {
+	t.Helper()
 	c := catalogue.Example(7)
 	r, err := room.Init(t.Context(), room.Options{Data: t.TempDir() + "/room", Passphrase: []byte("acht Wörter")}, room.Setup{
 		Name: "echt", Catalogue: c, People: room.PracticePeople(c.Kassen[0].ID), Owner: "operator", Passphrase: []byte("acht Wörter"),
@@ -76,25 +84,23 @@ func realRoom(t *testing.T, execute string) (*room.Room, catalogue.EnvironmentID
 	}
 	t.Cleanup(func() { _ = r.Close() })
 	side, always := newRegularSide(t)
-	env := c.Environments[0].ID
 	text := fmt.Sprintf(`
 probing: {timeout: 200ms, attempts: 1, settle: 300ms, refused_is_down: true}
 drivers:
   - name: border
     exec: {execute: [%[1]s, %[2]s], undo: [rm, -f, %[2]s], probe: [test, -e, %[2]s]}
-environments:
-  - id: %[3]s
+%[3]s
     addresses: [10.1.0.0/16]
     steps: [{driver: border}]
     probe: {down: ["tcp://%[4]s"], up: ["tcp://%[5]s"]}
-`, execute, side.file, env, side.addr, always)
+`, execute, side.file, what, side.addr, always)
 	if err := os.WriteFile(filepath.Join(r.Data(), containment.DriversFile), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if err := r.UseDrivers(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	return r, env, side
+	return r, side
 }
 
 func person(t *testing.T, r *room.Room, role access.Role) string {
@@ -183,10 +189,7 @@ func TestWhatIsOrderedIsTakenOffProvenAndTakenBackByOrder(t *testing.T) {
 		acts, err := containment.Acts(t.Context(), r.Store)
 		return err == nil && len(acts) == 2 && acts[0].State == containment.Taken
 	})
-	problems, err := ledger.VerifyState(t.Context(), r.Store, r.Keepers()...)
-	if err != nil || len(problems) > 0 {
-		t.Errorf("the record: %v %v", problems, err)
-	}
+	soundRecord(t, r)
 }
 
 func TestACutWithoutEffectRaisesASignalAndIsNotReportedClosed(t *testing.T) {
@@ -206,6 +209,34 @@ func TestACutWithoutEffectRaisesASignalAndIsNotReportedClosed(t *testing.T) {
 
 func TestTheKillSwitchLogEntersTheLedgerOnceAndTheStateFollows(t *testing.T) {
 	r, env, side := realRoom(t, "touch")
+	args := pullKillSwitch(t, r, side, string(env))
+	got, err := room.Do[room.ImportedLog](t.Context(), r, person(t, r, access.Operator), "driver.import-log", args)
+	if err != nil || got.Placements == 0 {
+		t.Fatalf("%+v %v", got, err)
+	}
+	if _, err := room.Do[room.ImportedLog](t.Context(), r, person(t, r, access.Operator), "driver.import-log", args); !errors.Is(err, room.ErrImported) {
+		t.Errorf("a second time: %v", err)
+	}
+	if err := r.Isolate(t.Context()); err != nil { // sees what is in force and reports it
+		t.Fatal(err)
+	}
+	if open, closed := writer(r, env); open > 0 || closed == 0 {
+		t.Errorf("%d open, %d closed", open, closed)
+	}
+	soundRecord(t, r)
+}
+
+func soundRecord(t *testing.T, r *room.Room) {
+	t.Helper()
+	problems, err := ledger.VerifyState(t.Context(), r.Store, r.Keepers()...)
+	if err != nil || len(problems) > 0 {
+		t.Errorf("the record: %v %v", problems, err)
+	}
+}
+
+// pullKillSwitch cuts a target without the room, and returns what the room is told on return.
+func pullKillSwitch(t *testing.T, r *room.Room, side *regularSide, target string) map[string]string {
+	t.Helper()
 	key, err := ledger.LoadKey(r.Data())
 	if err != nil {
 		t.Fatal(err)
@@ -226,7 +257,7 @@ func TestTheKillSwitchLogEntersTheLedgerOnceAndTheStateFollows(t *testing.T) {
 	}
 	x := &containment.Executor{Drivers: d, Recorder: log, Now: now}
 	lead, operator := person(t, r, access.CrisisLead), person(t, r, access.Operator)
-	if _, err := x.Cut(t.Context(), containment.Order{Measure: containment.NewID(), By: []string{lead, operator}, Reason: "Gefahr"}, string(env)); err != nil {
+	if _, err := x.Cut(t.Context(), containment.Order{Measure: containment.NewID(), By: []string{lead, operator}, Reason: "Gefahr"}, target); err != nil {
 		t.Fatal(err)
 	}
 	if err := log.Close(); err != nil || side.served.Load() {
@@ -236,22 +267,5 @@ func TestTheKillSwitchLogEntersTheLedgerOnceAndTheStateFollows(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	args := map[string]string{"log": string(b), "reason": "Rückkehr"}
-	got, err := room.Do[room.ImportedLog](t.Context(), r, operator, "driver.import-log", args)
-	if err != nil || got.Placements == 0 {
-		t.Fatalf("%+v %v", got, err)
-	}
-	if _, err := room.Do[room.ImportedLog](t.Context(), r, operator, "driver.import-log", args); !errors.Is(err, room.ErrImported) {
-		t.Errorf("a second time: %v", err)
-	}
-	if err := r.Isolate(t.Context()); err != nil { // sees what is in force and reports it
-		t.Fatal(err)
-	}
-	if open, closed := writer(r, env); open > 0 || closed == 0 {
-		t.Errorf("%d open, %d closed", open, closed)
-	}
-	problems, err := ledger.VerifyState(t.Context(), r.Store, r.Keepers()...)
-	if err != nil || len(problems) > 0 {
-		t.Errorf("the record: %v %v", problems, err)
-	}
+	return map[string]string{"log": string(b), "reason": "Rückkehr"}
 }

@@ -5,7 +5,15 @@ import (
 	"time"
 
 	"leitstand/base/db"
+	"leitstand/catalogue"
+	"leitstand/operation"
+	"leitstand/warning"
 )
+
+// Named is the note that new signals point at environments and components, or nil.
+func Named(now time.Time, c *catalogue.Catalogue, raised []warning.Signal) operation.Command {
+	return named(now, c, raised)
+}
 
 // TrustSilence makes the room take every silent gateway for one that has stopped:
 // what the lease is there to prevent. For the control of the test with two nodes.

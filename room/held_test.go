@@ -19,7 +19,9 @@ import (
 
 type everythingClosed struct{}
 
-func (everythingClosed) Isolate(context.Context, []catalogue.PlacementID) error { return nil }
+func (everythingClosed) Isolate(context.Context, []catalogue.PlacementID, []catalogue.ComponentID) error {
+	return nil
+}
 func (everythingClosed) Connect(context.Context, []catalogue.PlacementID) error { return nil }
 func (everythingClosed) Closed(context.Context, catalogue.PlacementID) (bool, string, error) {
 	return true, "probe-1", nil

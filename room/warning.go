@@ -209,7 +209,7 @@ func (r *Room) runSteps(ctx context.Context) {
 func (r *Room) watchStep(ctx context.Context) (raised []warning.Signal, more bool, err error) {
 	var res operation.Result
 	raised, more, err = r.Warning.Step(ctx, r.Store, func(ctx context.Context, tx *db.Tx, raised []warning.Signal) (err error) {
-		if cmd := named(r.Now(), raised); cmd != nil {
+		if cmd := named(r.Now(), r.Catalogue, raised); cmd != nil {
 			res, err = r.Operation.DoTx(ctx, tx, cmd)
 		}
 		return err
@@ -220,13 +220,31 @@ func (r *Room) watchStep(ctx context.Context) (raised []warning.Signal, more boo
 	return raised, more, r.Operation.Done(ctx, res)
 }
 
-// named is the note that new signals point at environments, or nil.
-func named(now time.Time, raised []warning.Signal) operation.Command {
+// named is the note that new signals point at environments and components, or nil. A
+// component is meant by its id, or by a host that is called as it is: to bar its way back
+// without need costs a way through the gate, to miss it would reconnect an attacker.
+func named(now time.Time, c *catalogue.Catalogue, raised []warning.Signal) operation.Command {
 	cmd := &operation.NameSubjects{}
 	for _, s := range raised {
-		if s.Environment != "" && s.Last.Equal(s.First) && !slices.Contains(cmd.Subjects, string(s.Environment)) {
-			cmd.Subjects = append(cmd.Subjects, string(s.Environment))
-			cmd.Source, cmd.Reason = "signal "+s.ID, s.Title
+		if !s.Last.Equal(s.First) {
+			continue
+		}
+		var subjects []string
+		if s.Environment != "" {
+			subjects = append(subjects, string(s.Environment))
+		}
+		host, _, _ := strings.Cut(s.Host, ".")
+		for _, m := range c.Components {
+			name, _, _ := strings.Cut(string(m.ID), "@")
+			if s.Host == string(m.ID) || host != "" && strings.EqualFold(host, name) {
+				subjects = append(subjects, string(m.ID))
+			}
+		}
+		for _, subject := range subjects {
+			if !slices.Contains(cmd.Subjects, subject) {
+				cmd.Subjects = append(cmd.Subjects, subject)
+				cmd.Source, cmd.Reason = "signal "+s.ID, s.Title
+			}
 		}
 	}
 	if len(cmd.Subjects) == 0 {

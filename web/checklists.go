@@ -262,6 +262,7 @@ type revocationPage struct {
 	Names   []string
 	Gone    bool // revoked already: what is flagged now
 	Flagged []catalogue.PlacementID
+	Parts   []catalogue.ComponentID // flagged as well
 	Actor   actor
 }
 
@@ -283,6 +284,12 @@ func (s *server) revocation(w http.ResponseWriter, r *http.Request) error {
 			}
 		}
 		page.Names = s.placementNames(page.Flagged)
+		for _, m := range state.Components() {
+			if m.Flag != nil && m.Flag.Clearance == page.ID {
+				page.Parts, page.Preview.Deadline = append(page.Parts, m.ID), m.Flag.By
+				page.Names = append(page.Names, s.nodeName(string(m.ID)))
+			}
+		}
 	} else {
 		if page.Preview, err = room.Do[room.RevocationPreview](r.Context(), s.room, "", "clearance.preview-revoke", map[string]string{"id": page.ID}); err != nil {
 			return err

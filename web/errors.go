@@ -46,7 +46,7 @@ func known() []struct {
 		{access.ErrUnknownPerson, failure{http.StatusConflict, "Diese Person gibt es nicht oder sie ist nicht mehr tätig."}},
 		{notice.ErrNoChange, failure{http.StatusConflict, "Die veröffentlichte Liste sagt das schon. Eine neue Fassung ist nicht nötig."}},
 		{notice.ErrTwice, failure{http.StatusConflict, "Ein Dienst einer Kasse stünde doppelt in der Liste. Sie wurde nicht veröffentlicht."}},
-		{containment.ErrEmpty, failure{http.StatusUnprocessableEntity, "Die Auswahl trifft keine Stelle. Bitte mindestens eine Kasse, einen Dienst oder einen Standort wählen."}},
+		{containment.ErrEmpty, failure{http.StatusUnprocessableEntity, "Die Auswahl trifft keine Stelle. Bitte mindestens eine Kasse, einen Dienst, einen Standort oder eine Komponente wählen."}},
 		{containment.ErrUnknown, failure{http.StatusNotFound, "Diese Maßnahme gibt es nicht."}},
 		{incident.ErrUnknown, failure{http.StatusNotFound, "Diesen Vorfall gibt es nicht."}},
 		{incident.ErrClosed, failure{http.StatusConflict, "Der Vorfall ist schon beendet."}},

@@ -109,7 +109,9 @@ func (h *house) approve(person, id string) {
 // closed is an isolator whose probes find everything closed.
 type closed struct{}
 
-func (closed) Isolate(context.Context, []catalogue.PlacementID) error { return nil }
+func (closed) Isolate(context.Context, []catalogue.PlacementID, []catalogue.ComponentID) error {
+	return nil
+}
 func (closed) Connect(context.Context, []catalogue.PlacementID) error { return nil }
 func (closed) Closed(context.Context, catalogue.PlacementID) (bool, string, error) {
 	return true, "probe-1", nil

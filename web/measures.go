@@ -27,6 +27,7 @@ type measureView struct {
 	containment.Measure
 	UndoUntil string // how long taking back may be asked for, in words; empty: no more
 	Affected  []string
+	Parts     []string // names of shared components that went off
 }
 
 // measures lists what was ordered, with the ways to confirm and to take back.
@@ -49,8 +50,13 @@ func (s *server) measures(w http.ResponseWriter, r *http.Request) error {
 		for _, id := range m.Placements {
 			k, _, _, _ := id.Split()
 			kassen[s.kasseName(k)] = true
-			row, ok := state.Placement(id)
-			if ok && row.Cut != nil && row.Cut.Measure == m.ID && row.Regular == operation.Cut && now.Before(row.Cut.UndoUntil) {
+			if row, ok := state.Placement(id); ok && undoable(&row.Track, m.ID, now) {
+				v.UndoUntil = s.moment(row.Cut.UndoUntil, now).Abs
+			}
+		}
+		for _, id := range m.Components {
+			v.Parts = append(v.Parts, s.nodeName(string(id)))
+			if row, ok := state.Component(id); ok && undoable(&row.Track, m.ID, now) {
 				v.UndoUntil = s.moment(row.Cut.UndoUntil, now).Abs
 			}
 		}
@@ -58,6 +64,11 @@ func (s *server) measures(w http.ResponseWriter, r *http.Request) error {
 		page.Measures = append(page.Measures, v)
 	}
 	return s.render(w, r, http.StatusOK, "massnahmen", page)
+}
+
+// undoable reports whether taking a measure back may still be asked for.
+func undoable(t *operation.Track, measure string, now time.Time) bool {
+	return t.Cut != nil && t.Cut.Measure == measure && t.Regular == operation.Cut && now.Before(t.Cut.UndoUntil)
 }
 
 // unsettledActs are the acts outside that a person must look at, oldest first. One
@@ -98,6 +109,7 @@ type measureFormPage struct {
 	Kassen    []catalogue.Kasse
 	Services  []catalogue.Service
 	Sites     []catalogue.Site
+	Parts     []catalogue.Component // shared components
 	Incidents []incident.Incident
 	Plan      containment.Plan
 	Preview   *containment.Preview
@@ -122,7 +134,7 @@ func (s *server) measureForm(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *server) newMeasureForm(r *http.Request) (measureFormPage, error) {
-	page := measureFormPage{Services: orderedServices(s.room.Catalogue), Sites: s.room.Catalogue.Sites}
+	page := measureFormPage{Services: orderedServices(s.room.Catalogue), Sites: s.room.Catalogue.Sites, Parts: s.room.Catalogue.Components}
 	page.Kassen = slices.SortedFunc(slices.Values(s.room.Catalogue.Kassen), func(a, b catalogue.Kasse) int {
 		return strings.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name))
 	})
@@ -157,6 +169,14 @@ func (s *server) plan(r *http.Request) (containment.Plan, error) {
 	p.Selection.Services = typed[catalogue.ServiceID](f["dienst"])
 	p.Selection.Sites = typed[catalogue.SiteID](f["standort"])
 	p.Selection.Placements = typed[catalogue.PlacementID](f["stelle"])
+	p.Selection.Components = typed[catalogue.ComponentID](f["komponente"])
+	p.Selection.Shared, p.Selection.Dependents = f.Get("gemeinsame") == "ja", f.Get("abhaengige") == "ja"
+	switch {
+	case p.Selection.Shared && len(p.Selection.Sites) == 0:
+		return p, &failure{status: http.StatusUnprocessableEntity, text: "Gemeinsame Komponenten welcher Standorte? Bitte mindestens einen Standort ankreuzen."}
+	case p.Selection.Dependents && !p.Selection.Shared && len(p.Selection.Components) == 0:
+		return p, &failure{status: http.StatusUnprocessableEntity, text: "Was ohne welche Komponenten ausfällt? Bitte mindestens eine Komponente ankreuzen."}
+	}
 	for _, list := range f["ausser"] {
 		for e := range strings.SplitSeq(list, ",") {
 			p.Selection.Except = append(p.Selection.Except, typed[string]([]string{strings.TrimSpace(e)})...)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -29,7 +30,7 @@ type driverCmd struct {
 // Help says what each kind of driver is, and what is not proven about it.
 func (driverCmd) Help() string {
 	return `The file drivers.yml in the data directory says which drivers take which environment
-off the network. Kinds: nftables (this machine forwards the traffic), exec (programs
+or shared component off the network. Kinds: nftables (this machine forwards the traffic), exec (programs
 here), ssh (commands elsewhere, host keys pinned), webhook (signed with HMAC-SHA-256),
 kubernetes (one NetworkPolicy; tested against the semantics of the API only, not on a
 cluster), manual (a printed order), gateway (doors). See docs/containment.md.`
@@ -55,12 +56,22 @@ func (c *driverCheckCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(a.stdout, "%s: %d Umgebungen, keine Fehler.\n", c.Config, len(d.Environments()))
+	fmt.Fprintf(a.stdout, "%s: %d Umgebungen, %d gemeinsame Komponenten, keine Fehler.\n", c.Config, len(d.Environments()), len(d.Components()))
 	return nil
 }
 
 type targetsFlag struct {
-	Environment []string `help:"Environments (IK@site) or placements (IK/service/site) with systems of their own." required:""`
+	Environment []string `help:"Environments (IK@site), or placements (IK/service/site) with systems of their own."`
+	Component   []string `help:"Shared components (what@site)."`
+}
+
+// targets are everything that was named.
+func (f targetsFlag) targets() ([]string, error) {
+	all := slices.Concat(f.Environment, f.Component)
+	if len(all) == 0 {
+		return nil, errors.New("--environment or --component is needed")
+	}
+	return all, nil
 }
 
 type driverDryRunCmd struct {
@@ -70,7 +81,11 @@ type driverDryRunCmd struct {
 
 // Run prints what would be done.
 func (c *driverDryRunCmd) Run(a *app) error {
-	return c.act(a, "", "driver.dry-run", map[string]any{"targets": c.Environment}, func(raw json.RawMessage) error {
+	targets, err := c.targets()
+	if err != nil {
+		return err
+	}
+	return c.act(a, "", "driver.dry-run", map[string]any{"targets": targets}, func(raw json.RawMessage) error {
 		var all []containment.DryRun
 		if err := json.Unmarshal(raw, &all); err != nil {
 			return err
@@ -90,11 +105,15 @@ type driverRulesCmd struct {
 
 // Run prints rules; it needs the configuration only.
 func (c *driverRulesCmd) Run(a *app) error {
+	targets, err := c.targets()
+	if err != nil {
+		return err
+	}
 	d, err := c.load()
 	if err != nil {
 		return err
 	}
-	for _, t := range c.Environment {
+	for _, t := range targets {
 		text, err := d.Rules(t, c.Format)
 		if err != nil {
 			return err
@@ -193,6 +212,10 @@ func (c *driverCutCmd) Run(a *app) error {
 	if c.Second == c.As || c.Second == "" && !c.Immediate {
 		return errors.New("two different people are needed (--as, --second), or --immediate in immediate danger")
 	}
+	targets, err := c.targets()
+	if err != nil {
+		return err
+	}
 	d, err := c.load()
 	if err != nil {
 		return err
@@ -207,7 +230,7 @@ func (c *driverCutCmd) Run(a *app) error {
 		by = append(by, c.Second)
 	}
 	x := &containment.Executor{Drivers: d, Recorder: log, Now: func() time.Time { return time.Now().UTC() }}
-	acts, cutErr := x.Cut(a.ctx, containment.Order{Measure: containment.NewID(), By: by, Reason: c.Reason}, c.Environment...)
+	acts, cutErr := x.Cut(a.ctx, containment.Order{Measure: containment.NewID(), By: by, Reason: c.Reason}, targets...)
 	raw, err := json.Marshal(acts)
 	if err != nil {
 		return err
@@ -256,7 +279,7 @@ func (c *driverImportCmd) Run(a *app) error {
 			if err := json.Unmarshal(raw, &got); err != nil {
 				return err
 			}
-			fmt.Fprintf(a.stdout, "%d Einträge übernommen, %d Stellen abgetrennt, Maßnahmen: %s\n", got.Records, got.Placements, strings.Join(got.Measures, ", "))
+			fmt.Fprintf(a.stdout, "%d Einträge übernommen, %d Stellen und %d Komponenten abgetrennt, Maßnahmen: %s\n", got.Records, got.Placements, got.Components, strings.Join(got.Measures, ", "))
 			return nil
 		})
 }

@@ -33,7 +33,10 @@ type planFlags struct {
 	Site        []string          `help:"Sites."`
 	Environment []string          `help:"Environments (IK@site)."`
 	Placement   []string          `help:"Further placements (IK/service/site)."`
-	Except      []string          `help:"Exceptions: Kasse, service, site, environment or placement."`
+	Component   []string          `help:"Shared components (what@site): one host, a directory, a cluster."`
+	Shared      bool              `help:"Also all shared components of the sites of --site."`
+	Dependents  bool              `help:"Also what stops for certain without the components: its doors buffer instead of answering with errors."`
+	Except      []string          `help:"Exceptions: Kasse, service, site, environment, placement or component."`
 	Door        map[string]string `help:"What callers get, by service: buffer, notice or refuse." placeholder:"SERVICE=BEHAVIOUR"`
 	Emergency   []string          `help:"Services whose emergency operation starts with the cut."`
 	Immediate   bool              `help:"Immediate danger: it is cut at once, the second person confirms later."`
@@ -49,6 +52,7 @@ func (f planFlags) plan(a *app) (containment.Plan, error) {
 		Selection: containment.Selection{
 			Kassen: as[catalogue.KasseID](f.Kasse), Services: as[catalogue.ServiceID](f.Service), Sites: as[catalogue.SiteID](f.Site),
 			Environments: as[catalogue.EnvironmentID](f.Environment), Placements: as[catalogue.PlacementID](f.Placement), Except: f.Except,
+			Components: as[catalogue.ComponentID](f.Component), Shared: f.Shared, Dependents: f.Dependents,
 		},
 		Emergency: as[catalogue.ServiceID](f.Emergency), Behaviour: map[catalogue.ServiceID]catalogue.Behaviour{},
 	}
@@ -113,6 +117,9 @@ func printPreview(a *app, pre containment.Preview) error {
 	if err := printDeadlines(a, pre.Deadlines); err != nil {
 		return err
 	}
+	if err := printKassen(a, pre); err != nil {
+		return err
+	}
 	raw, err := json.Marshal(pre.Services)
 	if err != nil {
 		return err
@@ -120,6 +127,25 @@ func printPreview(a *app, pre containment.Preview) error {
 	return table(a, raw, "", "Dienst Stellen Kassen Versicherte Tür MTPD Ersatz", func(s containment.ServicePreview) []string {
 		return []string{s.Name, catalogue.Thousands(s.Placements), catalogue.Thousands(s.Kassen), catalogue.Thousands(s.Insured), s.Door.Word(), s.MTPD, s.Alternative}
 	})
+}
+
+// printKassen says whom a cut of shared components hits.
+func printKassen(a *app, pre containment.Preview) error {
+	if len(pre.Components) == 0 {
+		return nil
+	}
+	raw, err := json.Marshal(pre.ByKasse)
+	if err != nil {
+		return err
+	}
+	err = table(a, raw, "Keine Kasse ist betroffen.", "Kasse Versicherte aus ungewiss eingeschränkt Ersatzweg", func(k containment.KassePreview) []string {
+		return []string{
+			k.Name, catalogue.Thousands(k.Insured), catalogue.Thousands(k.Stopped), catalogue.Thousands(k.Uncertain),
+			catalogue.Thousands(k.Limited), catalogue.Thousands(k.OnAlternative),
+		}
+	})
+	fmt.Fprintln(a.stdout)
+	return err
 }
 
 type measureOrderCmd struct {
@@ -197,8 +223,8 @@ type measureListCmd struct{ roomFlags }
 // Run prints the measures.
 func (c *measureListCmd) Run(a *app) error {
 	return c.act(a, "", "measure.list", nil, func(raw json.RawMessage) error {
-		return table(a, raw, "Keine Maßnahme.", "Maßnahme Stufe Zustand wann von zweite Stellen Titel", func(m containment.Measure) []string {
-			return []string{m.ID, fmt.Sprint(m.Stage), string(m.State), local(m.OrderedAt), m.OrderedBy, m.SecondBy, fmt.Sprint(len(m.Placements)), m.Title}
+		return table(a, raw, "Keine Maßnahme.", "Maßnahme Stufe Zustand wann von zweite Stellen Komponenten Titel", func(m containment.Measure) []string {
+			return []string{m.ID, fmt.Sprint(m.Stage), string(m.State), local(m.OrderedAt), m.OrderedBy, m.SecondBy, fmt.Sprint(len(m.Placements)), componentList(m.Components), m.Title}
 		})
 	})
 }
@@ -258,4 +284,12 @@ type consentShowCmd struct {
 // Run prints one request.
 func (c *consentShowCmd) Run(a *app) error {
 	return c.act(a, "", "consent.show", map[string]string{"id": c.ID}, nil)
+}
+
+func componentList(all []catalogue.ComponentID) string {
+	out := make([]string, len(all))
+	for i, m := range all {
+		out[i] = string(m)
+	}
+	return strings.Join(out, ", ")
 }
