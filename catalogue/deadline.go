@@ -100,7 +100,7 @@ func DeadlineSentence(all []Deadline) string {
 		if out != "" {
 			out += " "
 		}
-		out += fmt.Sprintf("Am %s fällig: %s (%s, %s).", d.When(), d.Duty, d.Name, plural(d.Kassen, "eine Kasse", "%s Kassen"))
+		out += fmt.Sprintf("Am %s fällig: %s (%s, %s).", d.When(), d.Duty, d.Name, Counted(d.Kassen, "eine Kasse", "%s Kassen"))
 	}
 	return out
 }

@@ -14,20 +14,20 @@ func (r Result) Sentence(c *Catalogue) string {
 	if len(r.Cells) == 0 {
 		b.WriteString("Kein Dienst einer Kasse ist betroffen.")
 	} else {
-		fmt.Fprintf(&b, "%s: %s.", plural(len(r.Cells), "Ein Dienst einer Kasse ist betroffen", "%s Dienste von Kassen sind betroffen"), strings.Join(r.parts(), ", "))
+		fmt.Fprintf(&b, "%s: %s.", Counted(len(r.Cells), "Ein Dienst einer Kasse ist betroffen", "%s Dienste von Kassen sind betroffen"), strings.Join(r.parts(), ", "))
 	}
 	if r.Kassen > 0 {
 		assumed := ""
 		if r.InsuredAssumed {
 			assumed = " (zum Teil angenommene Zahlen)"
 		}
-		fmt.Fprintf(&b, " Es trifft %s mit %s Versicherten%s.", plural(r.Kassen, "eine Kasse", "%s Kassen"), Thousands(r.Insured), assumed)
+		fmt.Fprintf(&b, " Es trifft %s mit %s Versicherten%s.", Counted(r.Kassen, "eine Kasse", "%s Kassen"), Thousands(r.Insured), assumed)
 	}
 	if first, ok := r.first(); ok {
 		fmt.Fprintf(&b, " Zuerst untragbar: %s der %s nach %s.", nameOfService(c, first.Service), nameOfKasse(c, first.Kasse), Hours(first.MTPD))
 	}
 	if len(r.LastWays) > 0 {
-		fmt.Fprintf(&b, " Danach ist %s der letzte Weg für %s.", r.LastWays[0].Node, plural(r.LastWays[0].Placements, "einen Dienst", "%s Dienste"))
+		fmt.Fprintf(&b, " Danach ist %s der letzte Weg für %s.", r.LastWays[0].Node, Counted(r.LastWays[0].Placements, "einen Dienst", "%s Dienste"))
 	}
 	if len(r.Unresolved) > 0 {
 		fmt.Fprintf(&b, " Nicht im Katalog und nicht berechnet: %s.", strings.Join(r.Unresolved, ", "))
@@ -47,7 +47,7 @@ func (r Result) parts() []string {
 		{r.OnAlternative, "einer läuft über einen Ersatzweg", "%s laufen über Ersatzwege"},
 	} {
 		if x.n > 0 {
-			out = append(out, plural(x.n, x.one, x.many))
+			out = append(out, Counted(x.n, x.one, x.many))
 		}
 	}
 	return out
@@ -67,7 +67,9 @@ func (r Result) first() (CellImpact, bool) {
 	return best, best.MTPD > 0
 }
 
-func plural(n int, one, many string) string {
+// Counted is a number with its noun: one when it is one, else many with the
+// number in place of %s.
+func Counted(n int, one, many string) string {
 	if n == 1 {
 		return one
 	}

@@ -33,7 +33,7 @@ func (p *player) beginReturn(ctx context.Context, s ReturnStep) error {
 	if len(down) == 0 {
 		return nil
 	}
-	p.tell("Rückkehr: %s (%d Stellen)", s.Reason, len(down))
+	p.tell("Rückkehr: %s (%s)", s.Reason, catalogue.Counted(len(down), "eine Stelle", "%s Stellen"))
 	if err := p.clear(ctx, down, s.Reason); err != nil {
 		return err
 	}
@@ -302,7 +302,7 @@ func (p *player) accept(ctx context.Context, entered []catalogue.PlacementID, re
 			return fmt.Errorf("accepting for Kasse %s: %w", k.ID, err)
 		}
 	}
-	p.tell("abgenommen: %d Stellen von %d Kassen", len(entered), len(byKasse))
+	p.tell("abgenommen: %s von %s", catalogue.Counted(len(entered), "eine Stelle", "%s Stellen"), catalogue.Counted(len(byKasse), "einer Kasse", "%s Kassen"))
 	if err := p.world.fetch(ctx, entered); err != nil {
 		return err
 	}

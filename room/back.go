@@ -83,7 +83,7 @@ func beginRebuild(ctx context.Context, r *Room, as access.Person, a nodesArgs) (
 func enterTrial(ctx context.Context, r *Room, as access.Person, a nodesArgs) (access.Consent, error) {
 	cmd := &operation.EnterTrial{Nodes: a.Nodes, Testers: a.Testers}
 	cmd.Reason = a.Reason
-	return askCommand(ctx, r, as, "Probebetrieb für "+counted(len(a.Nodes), "eine Stelle", "Stellen"), cmd)
+	return askCommand(ctx, r, as, "Probebetrieb für "+catalogue.Counted(len(a.Nodes), "eine Stelle", "%s Stellen"), cmd)
 }
 
 func accept(ctx context.Context, r *Room, as access.Person, a nodesArgs) (access.Consent, error) {
@@ -95,7 +95,7 @@ func accept(ctx context.Context, r *Room, as access.Person, a nodesArgs) (access
 	if err := r.besideProtocol(ctx, cmd); err != nil {
 		return access.Consent{}, err
 	}
-	return askCommand(ctx, r, as, "Abnahme von "+counted(len(a.Nodes), "einer Stelle", "Stellen"), cmd)
+	return askCommand(ctx, r, as, "Abnahme von "+catalogue.Counted(len(a.Nodes), "einer Stelle", "%s Stellen"), cmd)
 }
 
 func confirmState(ctx context.Context, r *Room, as access.Person, a nodesArgs) (Changed, error) {

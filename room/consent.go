@@ -10,6 +10,7 @@ import (
 
 	"leitstand/access"
 	"leitstand/base/db"
+	"leitstand/catalogue"
 	"leitstand/containment"
 	"leitstand/notice"
 	"leitstand/operation"
@@ -252,7 +253,7 @@ func publishList(ctx context.Context, r *Room, as access.Person, a publishArgs) 
 	return ask(ctx, r, as, access.Question{
 		Kind: askList, Payload: a, Shown: l,
 		Summary: fmt.Sprintf("Öffentliche Liste, Fassung %d: %s, %s", l.Version,
-			counted(len(l.Entries), "ein Eintrag", "Einträge"), counted(len(l.Changes), "eine Änderung", "Änderungen")),
+			catalogue.Counted(len(l.Entries), "ein Eintrag", "%s Einträge"), catalogue.Counted(len(l.Changes), "eine Änderung", "%s Änderungen")),
 	})
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"leitstand/access"
 	"leitstand/base/ledger"
+	"leitstand/catalogue"
 	"leitstand/containment"
 	"leitstand/operation"
 	"leitstand/warning"
@@ -166,9 +167,9 @@ func (r *Room) lookRole(c *Checkup, role access.Role, people []access.Person, de
 			without++
 		}
 	}
-	c.add("Rolle "+role.Word(), grade(n == 0, n < r.opt.Limits.PeoplePerRole), "Weitere Person benennen: leitstand person put", "%s", counted(n, "1 Person", "Personen"))
+	c.add("Rolle "+role.Word(), grade(n == 0, n < r.opt.Limits.PeoplePerRole), "Weitere Person benennen: leitstand person put", "%s", catalogue.Counted(n, "1 Person", "%s Personen"))
 	c.add("Vertretung "+role.Word(), grade(false, without > 0 && n < 2*r.opt.Limits.PeoplePerRole),
-		"Vertretung vorher benennen: leitstand person deputy name PERSON VERTRETUNG --role "+string(role)+" --reason … --as PERSON", "für %d von %s benannt", n-without, counted(n, "1 Person", "Personen"))
+		"Vertretung vorher benennen: leitstand person deputy name PERSON VERTRETUNG --role "+string(role)+" --reason … --as PERSON", "für %d von %s benannt", n-without, catalogue.Counted(n, "1 Person", "%s Personen"))
 }
 
 func (r *Room) lookRules(_ context.Context, c *Checkup) error {

@@ -163,7 +163,7 @@ func releaseAnswers(ctx context.Context, r *Room, as access.Person, a sickNoteAr
 	}
 	return ask(ctx, r, as, access.Question{
 		Kind: askAnswers, Payload: a, Shown: p,
-		Summary: counted(len(p.Answers), "Eine Fehlermeldung", "Fehlermeldungen") + " der Kasse " + r.kasseWords(a.Kasse) + " an Praxen",
+		Summary: catalogue.Counted(len(p.Answers), "Eine Fehlermeldung", "%s Fehlermeldungen") + " der Kasse " + r.kasseWords(a.Kasse) + " an Praxen",
 	})
 }
 

@@ -1,8 +1,6 @@
 package room
 
 import (
-	"fmt"
-
 	"leitstand/catalogue"
 	"leitstand/forensics"
 	"leitstand/notice"
@@ -58,12 +56,4 @@ func audienceWords(a notice.Audience) string {
 		return "Behörden"
 	}
 	return string(a)
-}
-
-// counted is a number with its noun.
-func counted(n int, one, many string) string {
-	if n == 1 {
-		return one
-	}
-	return fmt.Sprintf("%s %s", catalogue.Thousands(n), many)
 }

@@ -156,17 +156,10 @@ func (s *server) detail(r ledger.Record) string {
 func (s *server) countDetail(counts map[string]int) string {
 	var out []string
 	if n := counts["placement"]; n > 0 {
-		out = append(out, number(n)+plural(n, " Stelle", " Stellen"))
+		out = append(out, catalogue.Counted(n, "1 Stelle", "%s Stellen"))
 	}
 	if n := counts["component_state"]; n > 0 {
-		out = append(out, number(n)+plural(n, " Komponente", " Komponenten"))
+		out = append(out, catalogue.Counted(n, "1 Komponente", "%s Komponenten"))
 	}
 	return strings.Join(out, ", ")
-}
-
-func plural(n int, one, many string) string {
-	if n == 1 {
-		return one
-	}
-	return many
 }
