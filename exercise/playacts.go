@@ -74,7 +74,11 @@ func (p *player) asked(first, second time.Time, by string, ask func(ctx context.
 		p.at(second, func(ctx context.Context) error {
 			err := p.approve(ctx, by, id)
 			if errors.Is(err, access.ErrChanged) { // the situation moved on: the first person asks again
-				p.tell("%s fragt neu: seit der Vorschau hat sich die Lage geändert", by)
+				const moved = "seit der Vorschau hat sich die Lage geändert"
+				if _, err := room.Do[access.Consent](ctx, p.room, by, "decline", map[string]string{"id": id, "reason": moved}); err != nil {
+					return err
+				}
+				p.tell("%s lehnt ab, es wird neu gefragt: %s", by, moved)
 				p.asked(p.now().Add(p.sc.Human.Second), p.now().Add(2*p.sc.Human.Second), by, ask, then)
 				return nil
 			}
@@ -117,7 +121,11 @@ func (p *player) writeLog(ctx context.Context, lines []string) error {
 		return err
 	}
 	for _, s := range raised {
-		p.tell("Signal: %s auf %s", s.Title, s.Host)
+		unknown := ""
+		if s.Environment == "" { // no cut of what signals name will reach it
+			unknown = " (keiner Umgebung zugeordnet)"
+		}
+		p.tell("Signal: %s auf %s%s", s.Title, s.Host, unknown)
 	}
 	p.at(p.now().Add(p.sc.Human.Second), p.attachSignals)
 	return nil

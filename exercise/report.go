@@ -51,6 +51,8 @@ type SickNotes struct {
 	Doubled    int64 `json:"doubled"` // counted by the receivers
 	Open       int64 `json:"open"`
 	Emergency  int64 `json:"emergency"` // of Sent, taken in by emergency operation
+	Repeated   int64 `json:"repeated"`  // of Emergency, the same document again
+	Rejected   int64 `json:"rejected"`  // of Emergency, by regular systems at the handover, with reason and owner
 }
 
 // PublicList is how the public list came out.
@@ -96,6 +98,9 @@ func (r *Result) Check() error {
 	switch {
 	case n.Sent != n.Accepted+n.Duplicates+n.Held+n.Refused:
 		return fmt.Errorf("sick notes do not add up: %d sent, %d accepted, %d duplicates, %d held, %d refused", n.Sent, n.Accepted, n.Duplicates, n.Held, n.Refused)
+	case n.Emergency != n.HandedOver+n.Repeated+n.Rejected+n.Open:
+		return fmt.Errorf("taken in by emergency operation %d = handed over %d + repeated %d + rejected %d + open %d does not hold",
+			n.Emergency, n.HandedOver, n.Repeated, n.Rejected, n.Open)
 	case n.Lost != 0 || n.Doubled != 0:
 		return fmt.Errorf("%d sick notes were lost and %d doubled", n.Lost, n.Doubled)
 	case n.Refused != 0: // nobody releases an answer in an exercise
@@ -264,6 +269,7 @@ func (p *player) books(ctx context.Context, r *Result) error {
 		n.Refetched += s.Refetched
 		n.Storno += s.Storno
 		n.Emergency += s.Stored
+		n.Repeated += s.Duplicates
 		j, err := p.room.Journals.Open(ctx, k.ID)
 		if err != nil {
 			return err
@@ -273,6 +279,7 @@ func (p *player) books(ctx context.Context, r *Result) error {
 			return err
 		}
 		n.HandedOver += counts.HandedOver
+		n.Rejected += counts.Rejected
 		n.Open += counts.Open
 	}
 	return p.keepBooks()

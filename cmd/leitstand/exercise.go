@@ -126,8 +126,9 @@ func printReport(a *app, r *exercise.Result) {
 	fmt.Fprintf(w, "%-46s %14.0f %14.0f\n", "ausgefallene Dienststunden (nach Versicherten)", r.Case.CellHoursLost, r.Leitstand.CellHoursLost)
 	fmt.Fprintf(w, "\neAU mit Leitstand: %d gesendet = %d angenommen + %d doppelt + %d zurückgelegt + %d abgewiesen\n",
 		n.Sent, n.Accepted, n.Duplicates, n.Held, n.Refused)
-	fmt.Fprintf(w, "  davon %d im Notbetrieb, %d übergeben, %d verloren, %d doppelt gebucht, %d offen, %d Storno\n",
-		n.Emergency, n.HandedOver, n.Lost, n.Doubled, n.Open, n.Storno)
+	fmt.Fprintf(w, "  davon im Notbetrieb: %d = %d übergeben + %d doppelt + %d dort abgewiesen + %d offen\n",
+		n.Emergency, n.HandedOver, n.Repeated, n.Rejected, n.Open)
+	fmt.Fprintf(w, "  über alles: %d verloren, %d doppelt gebucht, %d Storno\n", n.Lost, n.Doubled, n.Storno)
 	fmt.Fprintf(w, "Öffentliche Liste: %d Fassungen, %d Doppel. Freigaben: %d. Regelverletzungen: %d.\n",
 		r.PublicList.Versions, r.PublicList.Duplicates, r.Clearances, r.Violations)
 	v := r.Gateway
