@@ -187,8 +187,7 @@ func GetPlan(ctx context.Context, q db.Querier, id string) (*Plan, error) {
 // ErrNoSuchPlan says that there is no plan with that id.
 var ErrNoSuchPlan = errors.New("no such plan")
 
-// PutTerms stores the terms for all plans to come, agreed by two people, or by
-// one where priorities stay as they were.
+// PutTerms stores the terms for all plans to come, agreed by two people.
 func PutTerms(ctx context.Context, tx *db.Tx, now time.Time, by, second, reason string, t Terms) (Terms, error) {
 	if err := t.Check(); err != nil {
 		return t, err

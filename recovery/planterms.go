@@ -310,6 +310,26 @@ func (p *Priorities) In(c *catalogue.Catalogue) error {
 	return nil
 }
 
+// In checks terms against a catalogue. The assumed terms know services that not
+// every catalogue has.
+func (t *Terms) In(c *catalogue.Catalogue) error {
+	assumed := DefaultTerms().Emergency
+	for _, id := range slices.Sorted(maps.Keys(t.Emergency)) {
+		if _, ok := c.Service(id); !ok && assumed[id] == 0 {
+			return fmt.Errorf("emergency operation of %q: the service is not in the catalogue", id)
+		}
+	}
+	for _, d := range t.Deadlines {
+		if _, ok := c.Service(d.Service); !ok {
+			return fmt.Errorf("deadline %q: service %q is not in the catalogue", d.Reason, d.Service)
+		}
+		if _, ok := c.Kasse(d.Kasse); !ok && d.Kasse != "" {
+			return fmt.Errorf("deadline %q: Kasse %q is not in the catalogue", d.Reason, d.Kasse)
+		}
+	}
+	return t.Priorities.In(c)
+}
+
 // weight is what an hour without the cell costs, and why, in German.
 func (p *Priorities) weight(k catalogue.Kasse, s catalogue.Service) (w float64, why string) {
 	w = s.Weight

@@ -60,10 +60,10 @@ func Ask(ctx context.Context, g Ground, inForce *Plan, w WhatIf, s Search) (*Ans
 	return compared(ctx, g, changed, inForce, s)
 }
 
-// AskPriorities answers what other priorities would mean.
-func AskPriorities(ctx context.Context, g Ground, inForce *Plan, p Priorities, s Search) (*Answer, error) {
+// AskTerms answers what other terms would mean.
+func AskTerms(ctx context.Context, g Ground, inForce *Plan, t Terms, s Search) (*Answer, error) {
 	changed := g
-	changed.Terms.Priorities = p
+	changed.Terms = t
 	return compared(ctx, g, changed, inForce, s)
 }
 

@@ -44,7 +44,7 @@ func orderBacklog(ctx context.Context, r *Room, as access.Person, a orderArgs) (
 		return access.Consent{}, err
 	}
 	a.Reason = strings.TrimSpace(a.Reason)
-	if a.Reason == "" || len(a.Reason) > 1000 {
+	if a.Reason == "" || len(a.Reason) > maxReason {
 		return access.Consent{}, &Failure{Rule: int(operation.RuleOnRecord), Text: "Die Reihenfolge zu ändern braucht einen Grund (bis 1000 Byte)."}
 	}
 	t, err := recovery.CurrentBacklogTerms(ctx, r.Store)

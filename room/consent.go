@@ -102,8 +102,6 @@ func approve(ctx context.Context, r *Room, as access.Person, a idArgs) (Outcome,
 		return r.approveNotice(ctx, c, first, as)
 	case askAnswers:
 		return r.approveAnswers(ctx, c, first, as)
-	case askPriorities:
-		return r.approvePriorities(ctx, c, first, as)
 	case askSwitchback:
 		return r.approveSwitchback(ctx, c, as)
 	}

@@ -56,6 +56,7 @@ func keepingDecisions() map[string]decision {
 		askRotate:     approveRotate,
 		askKasseErase: approveEraseKasse,
 
+		askTerms:        approveTerms,
 		askBacklogOrder: approveBacklogOrder,
 		askStepSkip:     approveStep,
 		askStepStart:    approveStep,

@@ -32,8 +32,9 @@ func planActs() map[string]handler {
 		"plan.terms": reading(func(ctx context.Context, r *Room, _ none) (recovery.Terms, error) {
 			return recovery.CurrentTerms(ctx, r.Store)
 		}),
-		"plan.agree":  doing(agreeTerms),
-		"plan.prefer": doing(preferPriorities),
+		"plan.compare": reading(compareTerms),
+		"plan.agree":   doing(agreeTerms),
+		"plan.prefer":  doing(preferPriorities),
 	}
 }
 

@@ -105,12 +105,12 @@ func TestOnlyTheLeadOrAnOperatorPutsAPlanInForceAndPrioritiesNeedTwo(t *testing.
 	}
 	want := recovery.Priorities{Services: map[catalogue.ServiceID]float64{"eau": 20}}
 	args := map[string]any{"priorities": want, "reason": "vereinbart"}
-	out := do[room.Preferred](t, r, "operator", "plan.prefer", args)
+	out := do[room.TermsAsked](t, r, "operator", "plan.prefer", args)
 	if out.Answer != nil {
 		t.Error("an answer although nothing is to return")
 	}
 	// Between request and consent somebody else changes them: what was asked is void.
-	other := do[room.Preferred](t, r, "operator2", "plan.prefer", map[string]any{"priorities": recovery.Priorities{First: []catalogue.KasseID{kasse}}, "reason": "anders"})
+	other := do[room.TermsAsked](t, r, "operator2", "plan.prefer", map[string]any{"priorities": recovery.Priorities{First: []catalogue.KasseID{kasse}}, "reason": "anders"})
 	do[room.Outcome](t, r, "lead", "approve", map[string]string{"id": other.Consent.ID})
 	if _, err := room.Do[any](t.Context(), r, "lead", "approve", map[string]string{"id": out.Consent.ID}); err == nil || !strings.Contains(err.Error(), access.ErrChanged.Error()) {
 		t.Errorf("a request that others overtook was carried out: %v", err)

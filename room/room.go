@@ -71,19 +71,20 @@ type Room struct {
 	Settings  Settings
 	Links     Links // who may enter the control room
 
-	isolator   Isolator
-	drivers    driverSet
-	steps      *recovery.StepRunner
-	regular    map[catalogue.PlacementID]RegularConfig
-	channels   channelSet
-	delegates  []access.Person
-	forecasts  forecasts
-	backlogs   backlogCache
-	duty       warning.Duty
-	hosts      []hostRule
-	sources    []warning.SourceConfig
-	alarm      alarm
-	regression string // folder of must-match events for foreign rules
+	isolator    Isolator
+	drivers     driverSet
+	steps       *recovery.StepRunner
+	regular     map[catalogue.PlacementID]RegularConfig
+	channels    channelSet
+	delegates   []access.Person
+	forecasts   kept[foretold, *recovery.Forecast]
+	comparisons kept[compared, *recovery.Answer]
+	backlogs    backlogCache
+	duty        warning.Duty
+	hosts       []hostRule
+	sources     []warning.SourceConfig
+	alarm       alarm
+	regression  string // folder of must-match events for foreign rules
 
 	keyMu     sync.Mutex
 	master    *seal.Master // nil while locked

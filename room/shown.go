@@ -38,6 +38,11 @@ func (r *Room) Shown(ctx context.Context, c access.Consent) (shown any, ok bool,
 		var s recovery.Switchback
 		s, err = recovery.SwitchbackByID(ctx, r.Store, a.ID)
 		shown = s.Statement()
+	case askTerms:
+		var a agreeArgs
+		if a, err = payload[agreeArgs](c); err == nil {
+			shown, err = r.shownTerms(ctx, r.Store, a)
+		}
 	case askBacklogOrder:
 		shown, err = r.shownOrder(ctx, r.Store, c)
 	case askStepSkip, askStepStart:

@@ -26,6 +26,7 @@ type consentView struct {
 	Notice  *notice.Notice
 	Fields  []field // of a command of operation
 	Answers *room.Prepared
+	Terms   *room.TermsCompared
 	// Changed says that the act would not do any more what the first person was
 	// shown; the room refuses consent then.
 	Changed bool
@@ -120,11 +121,6 @@ func (s *server) shown(r *http.Request, v *consentView) (any, error) {
 		v.Notice = &notice.Notice{}
 		err := json.Unmarshal(v.Payload, v.Notice)
 		return *v.Notice, err
-	case "priorities":
-		v.Kind = "Prioritäten der Wiederherstellung"
-		shown, err := s.room.PrioritiesDraft(r.Context(), v.Payload)
-		v.Fields = s.priorityFields(shown)
-		return shown, err
 	}
 	if v.Consent.Kind == "answers" {
 		return s.preparedAnswers(r, v)
@@ -136,6 +132,12 @@ func (s *server) shown(r *http.Request, v *consentView) (any, error) {
 		v.Fields = s.rawFields(shown)
 		if o, is := shown.(room.ShownOrder); is {
 			v.Fields = s.orderFields(o)
+		}
+		if o, is := shown.(room.ShownTerms); is && err == nil {
+			v.Fields = []field{{"Grund", one(o.Reason)}}
+			var compared room.TermsCompared
+			compared, err = s.room.TermsRequest(r.Context(), v.Consent)
+			v.Terms = &compared
 		}
 		return shown, err
 	}
@@ -152,8 +154,8 @@ func keepingWord(kind string) (word string, ok bool) {
 	word, ok = map[string]string{
 		"key.rotate": "Neuer Schlüssel einer Kasse", "role.handover": "Übergabe von Rollen", "recipients": "Empfänger der Sicherungen", "kasse.erase": "Löschen, was für eine Kasse angenommen wurde",
 		"merge": "Zusammenführen mit dem ersten Rechner", "switchback": "Rückführung in den Regelbetrieb",
-		"backlog.order": "Reihenfolge beim Abarbeiten",
-		"step.skip":     "Auslassen eines Schritts der Wiederherstellung", "step.start": "Schritt der Wiederherstellung durch einen Treiber",
+		"backlog.order": "Reihenfolge beim Abarbeiten", "plan.terms": "Vereinbarungen der Wiederherstellung",
+		"step.skip": "Auslassen eines Schritts der Wiederherstellung", "step.start": "Schritt der Wiederherstellung durch einen Treiber",
 	}[kind]
 	return word, ok
 }

@@ -58,6 +58,7 @@ func known() []struct {
 		{recovery.ErrNothing, failure{http.StatusConflict, "Es ist nichts wiederherzustellen: Alles läuft."}},
 		{recovery.ErrNoStep, failure{http.StatusNotFound, "Diesen Schritt gibt es nicht."}},
 		{recovery.ErrNoTask, failure{http.StatusNotFound, "Diese Position gibt es im Plan nicht."}},
+		{room.ErrTermsOvertaken, failure{http.StatusConflict, "Inzwischen haben andere etwas vereinbart. Bitte neu beantragen."}},
 		{recovery.ErrNoTeam, failure{http.StatusNotFound, "Dieses Team gibt es im Plan nicht."}},
 		{ledger.ErrNoEntry, failure{http.StatusNotFound, "Diesen Eintrag gibt es nicht."}},
 		{db.ErrDiskFull, failure{http.StatusInsufficientStorage, "Die Festplatte ist voll. Es wurde nichts gespeichert; bitte Platz schaffen, dann geht es weiter."}},

@@ -20,13 +20,15 @@ import (
 // planRoutes are the pages around the way back (Wiederherstellung, Rückführung).
 func (s *server) planRoutes(mux *http.ServeMux) {
 	for pattern, h := range map[string]handler{
-		"POST /wiederherstellung":              s.makePlan,
-		"GET /wiederherstellung/kasse/{kasse}": s.planKasse,
-		"GET /wiederherstellung/tag":           s.planDay,
-		"GET /wiederherstellung/tagesplan.pdf": s.planDayPDF,
-		"GET /wiederherstellung/waswaere":      s.planWhatIf,
-		"POST /wiederherstellung/prioritaeten": s.planPriorities,
-		"POST /wiederherstellung/meldung":      s.planReport,
+		"POST /wiederherstellung":                         s.makePlan,
+		"GET /wiederherstellung/kasse/{kasse}":            s.planKasse,
+		"GET /wiederherstellung/tag":                      s.planDay,
+		"GET /wiederherstellung/tagesplan.pdf":            s.planDayPDF,
+		"GET /wiederherstellung/waswaere":                 s.planWhatIf,
+		"GET /wiederherstellung/vereinbarungen":           s.terms,
+		"POST /wiederherstellung/vereinbarungen/vorschau": s.compareTerms,
+		"POST /wiederherstellung/vereinbarungen":          s.askTerms,
+		"POST /wiederherstellung/meldung":                 s.planReport,
 	} {
 		mux.Handle(pattern, s.inside(h))
 	}
@@ -49,7 +51,6 @@ type planPage struct {
 	Sites    []catalogue.Site
 	Staff    []recovery.Team
 	Actor    actor
-	Deciders actor
 }
 
 type planKasseRow struct {
@@ -85,9 +86,6 @@ func (s *server) restoration(w http.ResponseWriter, r *http.Request) error {
 	}
 	var err error
 	if page.Actor, err = s.actors(r, access.CrisisLead, access.Operator); err != nil {
-		return err
-	}
-	if page.Deciders, err = s.actors(r, access.CrisisLead, access.Operator, access.KasseDelegate); err != nil {
 		return err
 	}
 	terms, err := room.Do[recovery.Terms](r.Context(), s.room, "", "plan.terms", struct{}{})
@@ -327,70 +325,6 @@ func (s *server) planWhatIf(w http.ResponseWriter, r *http.Request) error {
 		return &failure{http.StatusUnprocessableEntity, "Die Frage lässt sich nicht beantworten: " + err.Error()}
 	}
 	return s.render(w, r, http.StatusOK, "waswaere", page)
-}
-
-// planPriorities asks a second person to change what comes first.
-func (s *server) planPriorities(w http.ResponseWriter, r *http.Request) error {
-	if err := parse(r); err != nil {
-		return err
-	}
-	person, err := as(w, r)
-	if err != nil {
-		return err
-	}
-	reason, err := needed(r, "grund", "Eine Änderung der Prioritäten ist eine Entscheidung: Bitte begründen.")
-	if err != nil {
-		return err
-	}
-	t, err := room.Do[recovery.Terms](r.Context(), s.room, "", "plan.terms", struct{}{})
-	if err != nil {
-		return err
-	}
-	p := t.Priorities
-	p.First = nil
-	if v := r.PostForm.Get("zuerst"); v != "" {
-		p.First = []catalogue.KasseID{catalogue.KasseID(v)}
-	}
-	if id := catalogue.ServiceID(r.PostForm.Get("dienst")); id != "" {
-		v, err := strconv.ParseFloat(strings.Replace(r.PostForm.Get("gewicht"), ",", ".", 1), 64)
-		if err != nil {
-			return &failure{http.StatusUnprocessableEntity, "Das Gewicht bitte als Zahl von 0 bis 1000 angeben."}
-		}
-		services := map[catalogue.ServiceID]float64{id: v}
-		for k, old := range p.Services {
-			if k != id {
-				services[k] = old
-			}
-		}
-		p.Services = services
-	}
-	out, err := room.Do[room.Preferred](r.Context(), s.room, person, "plan.prefer", map[string]any{"priorities": p, "reason": reason})
-	if err != nil {
-		return err
-	}
-	http.Redirect(w, r, "/entscheidungen/"+out.Consent.ID, http.StatusSeeOther)
-	return nil
-}
-
-// priorityFields puts a change of priorities into words.
-func (s *server) priorityFields(p room.ShownPriorities) []field {
-	words := func(v recovery.Priorities) []string {
-		var out []string
-		for _, id := range v.First {
-			out = append(out, s.kasseName(id)+" zuerst")
-		}
-		for _, id := range sortedKeys(v.Services) {
-			out = append(out, fmt.Sprintf("%s: Gewicht %g je versicherter Person", s.serviceName(id), v.Services[id]))
-		}
-		for _, id := range sortedKeys(v.Kassen) {
-			out = append(out, fmt.Sprintf("%s: Faktor %g", s.kasseName(id), v.Kassen[id]))
-		}
-		if len(out) == 0 {
-			out = []string{"alle Kassen gleich, Dienste nach Katalog"}
-		}
-		return out
-	}
-	return []field{{"Grund", []string{p.Reason}}, {"Bisher", words(p.Before)}, {"Künftig", words(p.After)}}
 }
 
 // planReport takes a report on one position.

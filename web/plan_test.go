@@ -8,7 +8,6 @@ import (
 
 	"leitstand/catalogue"
 	"leitstand/containment"
-	"leitstand/recovery"
 	"leitstand/room"
 )
 
@@ -40,7 +39,6 @@ func TestTheWayBackIsPlannedExplainedAskedAndPrintedOnPages(t *testing.T) {
 	}
 	asked(h, kasse)
 	reported(h, kasse)
-	preferred(h)
 }
 
 // asked asks what if, and sees that nothing changes.
@@ -67,24 +65,5 @@ func reported(h *house, kasse string) {
 	v := must[room.PlanView](h, "", "plan.show", struct{}{})
 	if v.Change == nil || len(v.Change.Gone) == 0 {
 		h.t.Errorf("the change of plans does not name what is done: %+v", v.Change)
-	}
-}
-
-// preferred changes what comes first with two people.
-func preferred(h *house) {
-	last := string(h.room.Catalogue.Kassen[1].ID)
-	form := url.Values{"als": {"operator"}, "zuerst": {last}, "grund": {"Zahllauf"}}
-	h.post("/wiederherstellung/prioritaeten", url.Values{"als": {"operator"}, "zuerst": {last}}).is(http.StatusUnprocessableEntity).says("begründen")
-	at := h.post("/wiederherstellung/prioritaeten", form).is(http.StatusSeeOther).location
-	p := h.get(at).is(http.StatusOK).sound().says("Prioritäten", "Zahllauf")
-	yes := formOf(p, at)
-	yes.Set("ja", "1")
-	yes.Set("als", "lead")
-	if t := must[recovery.Terms](h, "", "plan.terms", struct{}{}); len(t.Priorities.First) != 0 {
-		h.t.Error("priorities changed before the second person agreed")
-	}
-	h.post(at, yes).is(http.StatusSeeOther)
-	if t := must[recovery.Terms](h, "", "plan.terms", struct{}{}); len(t.Priorities.First) != 1 || string(t.Priorities.First[0]) != last {
-		h.t.Errorf("priorities after both agreed: %+v", t.Priorities)
 	}
 }

@@ -10,7 +10,6 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"leitstand/catalogue"
 	"leitstand/recovery"
 	"leitstand/room"
 )
@@ -29,7 +28,8 @@ type planRoomCmds struct {
 	Report     planReportCmd     `cmd:"" help:"Report how far tasks have come."`
 	Step       planStepCmd       `cmd:"" help:"Carry the plan out: steps by hand or by drivers, each with its gate, evidence and outcome."`
 	Terms      planTermsCmd      `cmd:"" help:"Print teams, durations and priorities that plans rest on, as JSON."`
-	Agree      planAgreeCmd      `cmd:"" help:"Agree on teams and durations from a JSON file (see plan terms)."`
+	Compare    planCompareCmd    `cmd:"" help:"What other terms from a JSON file (see plan terms) would mean for each Kasse. Changes nothing."`
+	Agree      planAgreeCmd      `cmd:"" help:"Ask a second person to agree to other terms from a JSON file; shows what they mean for each Kasse."`
 	Priorities planPrioritiesCmd `cmd:"" help:"Ask a second person to change what comes first; shows what it means for each Kasse."`
 }
 
@@ -390,74 +390,6 @@ func (c *planReportCmd) Run(a *app) error {
 	}
 	return c.act(a, c.As, "plan.report", map[string]any{"reports": reports}, func(raw json.RawMessage) error {
 		fmt.Fprintf(a.stdout, "%d reported. Plan anew: leitstand plan replan\n", len(reports))
-		return nil
-	})
-}
-
-type planTermsCmd struct{ roomFlags }
-
-// Run prints the terms.
-func (c *planTermsCmd) Run(a *app) error { return c.act(a, "", "plan.terms", nil, nil) }
-
-type planAgreeCmd struct {
-	roomFlags
-	asFlag
-	File   string `arg:"" help:"Terms as JSON: what plan terms prints, changed." type:"existingfile"`
-	Reason string `required:"" help:"Why."`
-}
-
-// Run agrees on terms.
-func (c *planAgreeCmd) Run(a *app) error {
-	b, err := os.ReadFile(c.File)
-	if err != nil {
-		return fmt.Errorf("reading the terms: %w", err)
-	}
-	if !json.Valid(b) {
-		return fmt.Errorf("%s is no JSON: start from what leitstand plan terms prints", c.File)
-	}
-	args := map[string]any{"terms": json.RawMessage(b), "reason": c.Reason}
-	return c.act(a, c.As, "plan.agree", args, func(raw json.RawMessage) error {
-		var t recovery.Terms
-		if err := json.Unmarshal(raw, &t); err != nil {
-			return fmt.Errorf("reading the terms: %w", err)
-		}
-		fmt.Fprintf(a.stdout, "Terms, version %d. They hold for plans to come: leitstand plan replan\n", t.Version)
-		return nil
-	})
-}
-
-type planPrioritiesCmd struct {
-	roomFlags
-	asFlag
-	Weight map[string]float64 `help:"Weight of a service per insured: eau=8. What is not named keeps the catalogue's." placeholder:"SERVICE=W"`
-	Kasse  map[string]float64 `help:"Factor of a Kasse: IK=2. What is not named counts 1." placeholder:"IK=F"`
-	First  []string           `help:"This Kasse before all others." placeholder:"IK"`
-	Reason string             `required:"" help:"Why: a decision needs a reason."`
-}
-
-// Run asks for other priorities.
-func (c *planPrioritiesCmd) Run(a *app) error {
-	p := recovery.Priorities{Services: map[catalogue.ServiceID]float64{}, Kassen: map[catalogue.KasseID]float64{}}
-	for id, w := range c.Weight {
-		p.Services[catalogue.ServiceID(id)] = w
-	}
-	for id, w := range c.Kasse {
-		p.Kassen[catalogue.KasseID(id)] = w
-	}
-	for _, id := range c.First {
-		p.First = append(p.First, catalogue.KasseID(id))
-	}
-	return c.act(a, c.As, "plan.prefer", map[string]any{"priorities": p, "reason": c.Reason}, func(raw json.RawMessage) error {
-		var v room.Preferred
-		if err := json.Unmarshal(raw, &v); err != nil {
-			return fmt.Errorf("reading the answer: %w", err)
-		}
-		if v.Answer != nil {
-			if err := showAnswer(a, v.Answer); err != nil {
-				return err
-			}
-		}
-		fmt.Fprintf(a.stdout, "Waits for a second person: leitstand approve %s\n", v.Consent.ID)
 		return nil
 	})
 }
