@@ -1,6 +1,7 @@
 package web_test
 
 import (
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -43,9 +44,7 @@ func TestTermsAreChangedOnPagesByTwo(t *testing.T) {
 	refusedTerms(h, typed)
 
 	ask := url.Values{"als": {"operator"}, "grund": {"Zahllauf am Monatsende"}}
-	for name, v := range typed {
-		ask[name] = v
-	}
+	maps.Copy(ask, typed)
 	at := h.post(page, ask).is(http.StatusSeeOther).location
 	p := h.get(at).is(http.StatusOK).sound().says("Vereinbarungen der Wiederherstellung", "Zahllauf am Monatsende", "Gewicht, eAU", "Stunden ohne Dienst je Kasse", last.Name)
 	if got := must[recovery.Terms](h, "", "plan.terms", struct{}{}); got.Version != 0 {
@@ -84,9 +83,7 @@ func refusedTerms(h *house, typed url.Values) {
 		"schichten-netz": {"", "Das lässt sich so nicht vereinbaren"},
 	} {
 		bad := url.Values{}
-		for k, v := range typed {
-			bad[k] = v
-		}
+		maps.Copy(bad, typed)
 		bad.Set(name, c[0])
 		p := h.post(preview, bad).is(http.StatusUnprocessableEntity).sound().says(c[1], "Geändert ist nichts")
 		if got := sentBy(p, preview).Get("neu-name"); got != "Hilfe" {
@@ -95,16 +92,12 @@ func refusedTerms(h *house, typed url.Values) {
 	}
 	for name, want := range map[string]string{"grund": "begründen", "als": "wer handelt"} {
 		bad := url.Values{"als": {"operator"}, "grund": {"x"}}
-		for k, v := range typed {
-			bad[k] = v
-		}
+		maps.Copy(bad, typed)
 		bad.Del(name)
 		h.post(page, bad).is(http.StatusUnprocessableEntity).sound().says(want)
 	}
 	kasse := url.Values{"als": {"kasse-" + string(h.room.Catalogue.Kassen[0].ID)}, "grund": {"wir zuerst"}}
-	for k, v := range typed {
-		kasse[k] = v
-	}
+	maps.Copy(kasse, typed)
 	h.post(page, kasse).is(http.StatusConflict).says("Teams, Dauern und Termine vereinbaren Leitung und Betrieb")
 }
 

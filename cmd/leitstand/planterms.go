@@ -28,7 +28,7 @@ func (f termsFile) read() (recovery.Terms, error) {
 	if err != nil {
 		return t, fmt.Errorf("reading the terms: %w", err)
 	}
-	defer in.Close() // only read
+	defer func() { _ = in.Close() }() // only read
 	d := json.NewDecoder(in)
 	d.DisallowUnknownFields()
 	if err := d.Decode(&t); err != nil {
