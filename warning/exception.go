@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -112,13 +111,6 @@ func EndException(ctx context.Context, tx *db.Tx, now time.Time, by access.Perso
 	return x, x.store(ctx, tx, now, by.ID, "exception.ended")
 }
 
-// Case is log lines that a rule must match.
-type Case struct {
-	Name  string   `json:"name"`
-	Rule  string   `json:"rule"`
-	Lines []string `json:"lines"`
-}
-
 // test plays the cases of the exception's rule with and without it. Cases that
 // do not match without it say nothing and do not count.
 func (x Exception) test(rules *Rules, cases []Case) (tried int, blinded []string, err error) {
@@ -128,12 +120,7 @@ func (x Exception) test(rules *Rules, cases []Case) (tried int, blinded []string
 	}
 	found := func(c Case, except func(r *sigma.Rule, ev *sigma.Event) (string, bool)) bool {
 		d := rules.NewDetector(DetectorOptions{Except: except})
-		for _, line := range c.Lines {
-			if slices.ContainsFunc(d.Line([]byte(line), x.At), func(h Hit) bool { return ruleID(h.Rule) == x.Rule }) {
-				return true
-			}
-		}
-		return false
+		return c.play(d, x.At, func(h Hit) bool { return ruleID(h.Rule) == x.Rule })
 	}
 	for _, c := range cases {
 		if c.Rule != x.Rule || !found(c, nil) {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -172,5 +173,38 @@ func TestEveryMustMatchCaseIsFound(t *testing.T) {
 		if !covered[ruleID(rule)] {
 			t.Errorf("rule %q has no must-match case", rule.Title)
 		}
+	}
+}
+
+func TestMustMatchCasesComeAsEventLogsJSONAndLines(t *testing.T) {
+	const regression = "../../shared/data/detect/sigma-regression"
+	if _, err := os.Stat(regression); err != nil {
+		t.Skip("suite left out: shared detection data is not here")
+	}
+	rules := RuleFiles{}
+	if err := rules.Add("../../shared/data/detect/sigmahq-rules.zip"); err != nil {
+		t.Fatal(err)
+	}
+	r, err := CompileRules(rules, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cases, err := MustMatch(regression)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tried := map[string]int{}
+	for _, c := range cases {
+		if _, foreign := r.Find(c.Rule); !foreign || !strings.HasPrefix(c.Name, regression) {
+			continue
+		}
+		d := r.NewDetector(DetectorOptions{})
+		if !c.play(d, time.Now(), func(h Hit) bool { return ruleID(h.Rule) == c.Rule }) {
+			t.Errorf("%s is not found by its rule", c.Name)
+		}
+		tried[filepath.Ext(c.Name)]++
+	}
+	if tried[".evtx"] != 130 || tried[".json"] != 130 || tried[".raw"] != 1 {
+		t.Errorf("played %v", tried)
 	}
 }

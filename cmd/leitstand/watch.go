@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"leitstand/pure/sigma"
@@ -15,9 +16,10 @@ import (
 )
 
 type watchCmd struct {
-	Run   watchRunCmd   `cmd:"" default:"withargs" help:"Match logs against Sigma rules. Exit 0: nothing matched, 1: something did, 2: a source could not be read at all, or --strict failed."`
-	Bench watchBenchCmd `cmd:"" help:"Measure matching and reading on these logs, on one core."`
-	Rates watchRatesCmd `cmd:"" help:"Detection and false alarm rates of the built-in rules on invented traffic with known answers."`
+	Run        watchRunCmd        `cmd:"" default:"withargs" help:"Match logs against Sigma rules. Exit 0: nothing matched, 1: something did, 2: a source could not be read at all, or --strict failed."`
+	Bench      watchBenchCmd      `cmd:"" help:"Measure matching and reading on these logs, on one core."`
+	Regression watchRegressionCmd `cmd:"" help:"Play events that rules must match: which rules no longer do."`
+	Rates      watchRatesCmd      `cmd:"" help:"Detection and false alarm rates of the built-in rules on invented traffic with known answers."`
 }
 
 type watchRunCmd struct {
@@ -42,8 +44,9 @@ func (c *watchRunCmd) Run(a *app) error {
 	w := &watcher{app: a, cmd: c, eng: eng, start: start}
 	if c.Explain != "" {
 		if w.explain = eng.find(c.Explain); w.explain == nil {
-			return &exitError{2, fmt.Errorf("no usable rule has the id or title %q", c.Explain)}
+			return &exitError{2, fmt.Errorf("no usable rule has the id, name or title %q", c.Explain)}
 		}
+		w.parts = partsOf(w.explain, 0)
 	}
 	w.sources(c.Source)
 	w.correlate()
@@ -65,11 +68,13 @@ type watcher struct {
 	cmd     *watchRunCmd
 	eng     *loadedEngine
 	explain *sigma.Rule
+	parts   []*sigma.Rule // about single events, that explain is or counts
 	start   time.Time
 	stats   watchStats
 	seen    []sigma.Observation // for correlations, which need all events in order of time
 	costMu  sync.Mutex
 	costs   map[*sigma.Rule]*sigma.Cost
+	sofar   atomic.Int64 // events, for those who wait
 }
 
 // watchStats are the figures at the end.
@@ -93,30 +98,44 @@ func (s *watchStats) add(o watchStats) {
 
 // fileRun is the work on one file, by one goroutine.
 type fileRun struct {
-	w       *watcher
-	name    string // as people see it
-	out     io.Writer
-	errs    io.Writer
-	m       *sigma.Matcher
-	ev      *sigma.Event
-	stats   watchStats
-	seen    []sigma.Observation
-	show    *progress         // of a run over a single source
-	applied int               // events that the explained rule applies to
-	live    *sigma.Correlator // of a stream: nobody waits for its end
+	w     *watcher
+	name  string // as people see it
+	out   io.Writer
+	errs  io.Writer
+	m     *sigma.Matcher
+	ev    *sigma.Event
+	stats watchStats
+	seen  []sigma.Observation
+	show  *progress         // of a run over a single source
+	left  int64             // bytes that the file may still unpack to
+	bench *benchCorpus      // gathers instead of matching
+	only  *sigma.Rule       // counts the matches of one rule and prints nothing
+	live  *sigma.Correlator // of a stream: nobody waits for its end
 }
 
 // event matches one event that is in f.ev.
 func (f *fileRun) event(record string) error {
 	f.stats.events++
-	if f.show != nil && f.stats.events&0x3fff == 0 {
+	if f.stats.events&0x3ff == 0 {
+		f.w.sofar.Add(0x400)
 		f.show.show(fmt.Sprintf("%d events, %d matches", f.stats.events, f.stats.matches))
 	}
 	if f.w.eng.enrich {
 		warning.Enrich(f.ev, time.Local)
 	}
 	if f.w.explain != nil {
-		return f.explainEvent(record)
+		if err := f.explainEvent(record); err != nil || f.w.explain.Correlation == nil {
+			return err
+		}
+		_ = f.m.Match(f.ev) // for the correlation
+		return f.observe(record)
+	}
+	if f.only != nil {
+		_ = f.m.Match(f.ev) // quiet ones too
+		if slices.Contains(f.m.All(), f.only) {
+			f.stats.matches++
+		}
+		return nil
 	}
 	for _, r := range f.m.Match(f.ev) {
 		f.stats.matches++
@@ -125,6 +144,11 @@ func (f *fileRun) event(record string) error {
 			return err
 		}
 	}
+	return f.observe(record)
+}
+
+// observe tells correlations what was found.
+func (f *fileRun) observe(record string) error {
 	obs, skipped := f.w.eng.Observations(f.ev, f.m.All(), f.name+"\x00"+record)
 	f.stats.noTime += skipped.NoTime
 	if f.live == nil {
@@ -137,23 +161,45 @@ func (f *fileRun) event(record string) error {
 	return nil
 }
 
-// explainEvent prints the tests of one rule, for events of its log source.
+// explainEvent prints the tests of one rule, or of those that a correlation
+// counts, for events of their log sources.
 func (f *fileRun) explainEvent(record string) error {
-	x := f.m.Explain(f.w.explain, f.ev)
-	if !x.Applies {
-		return nil
+	for _, r := range f.w.parts {
+		x := f.m.Explain(r, f.ev)
+		if !x.Applies {
+			continue
+		}
+		if x.Matched && f.w.explain.Correlation == nil {
+			f.stats.matches++
+		}
+		if err := f.w.printExplanation(f.out, f.name, record, x); err != nil {
+			return err
+		}
 	}
-	f.applied++
-	if x.Matched {
-		f.stats.matches++
+	return nil
+}
+
+// partsOf are the rules about single events that a rule comes down to.
+func partsOf(r *sigma.Rule, depth int) []*sigma.Rule {
+	const deep = 64
+	if r.Correlation == nil {
+		return []*sigma.Rule{r}
 	}
-	return f.w.printExplanation(f.out, f.name, record, x)
+	var out []*sigma.Rule
+	for _, m := range r.Correlation.Members() {
+		for _, p := range partsOf(m, depth+1) {
+			if depth < deep && !slices.Contains(out, p) {
+				out = append(out, p)
+			}
+		}
+	}
+	return out
 }
 
 // correlate feeds what the rules found into the correlations, in order of time
 // over all sources.
 func (w *watcher) correlate() {
-	if len(w.seen) == 0 {
+	if len(w.seen) == 0 && (w.explain == nil || w.explain.Correlation == nil) {
 		return
 	}
 	if w.stats.noTime > 0 {
@@ -165,6 +211,13 @@ func (w *watcher) correlate() {
 		w.stats.matches += w.fired(w.app.stdout, c.Process(o))
 	}
 	w.stats.matches += w.fired(w.app.stdout, c.Flush())
+	if w.explain != nil {
+		s := c.Stats()
+		fmt.Fprintf(w.app.stderr, "%s: %s\n%d hits of its rules counted; came true %d times\n", plain(w.explain.Title), plain(w.explain.Condition()), s.Observed, w.stats.matches)
+	}
+	if s := c.Stats(); s.NoKey > 0 && (w.explain != nil || w.cmd.Cost) {
+		fmt.Fprintf(w.app.stderr, "leitstand: %d hits lack the field that a correlation groups by or counts\n", s.NoKey)
+	}
 	if s := c.Stats(); s.Evicted+s.Dropped > 0 {
 		fmt.Fprintf(w.app.stderr, "leitstand: correlations forgot %d groups and %d values to stay within their memory\n", s.Evicted, s.Dropped)
 	}
@@ -173,7 +226,7 @@ func (w *watcher) correlate() {
 // fired prints correlations that came true and returns how many.
 func (w *watcher) fired(out io.Writer, fired []sigma.Fired) (matches int) {
 	for _, f := range fired {
-		if f.Rule.Quiet {
+		if w.explain != nil && f.Rule != w.explain || w.explain == nil && f.Rule.Quiet {
 			continue
 		}
 		matches++

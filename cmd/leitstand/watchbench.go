@@ -1,12 +1,10 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"runtime"
 	"runtime/debug"
@@ -138,37 +136,44 @@ func (c *watchBenchCmd) slow(m *sigma.Matcher, ev *sigma.Event, lines [][]byte) 
 	return float64(median[len(median)*99/100].Nanoseconds()) / 1000
 }
 
+// benchCorpus is what the sources hold.
+type benchCorpus struct {
+	files [][]byte // event logs
+	lines [][]byte // JSON objects
+	ev    *sigma.Event
+}
+
+// line takes an object that can be decoded.
+func (b *benchCorpus) line(object []byte) error {
+	b.ev.Reset()
+	err := b.ev.DecodeJSON(object)
+	if err == nil {
+		b.lines = append(b.lines, bytes.Clone(object))
+	}
+	return err
+}
+
 // corpus reads all sources: EVTX into memory, where reading is measured, then
 // everything as flat JSON.
 func (c *watchBenchCmd) corpus(a *app, r *watchFigures) ([][]byte, error) {
 	w := &watcher{app: a, cmd: &watchRunCmd{}}
-	var files [][]byte
-	var lines [][]byte
+	all := benchCorpus{ev: sigma.NewEvent()}
 	for _, s := range c.Source {
 		for _, j := range w.list(s) {
-			data, err := os.ReadFile(j.path)
-			if err != nil {
-				return nil, &exitError{2, err}
+			f := &fileRun{w: w, bench: &all, errs: a.stderr, name: j.name}
+			if err := f.read(j); err != nil {
+				fmt.Fprintf(a.stderr, "leitstand: %s left out: %v\n", plain(j.name), err)
 			}
-			if strings.HasPrefix(string(data[:min(8, len(data))]), "ElfFile\x00") {
-				files = append(files, data)
-				continue
-			}
-			more, err := jsonLines(data)
-			if err != nil {
-				fmt.Fprintf(a.stderr, "leitstand: %s left out: %v\n", plain(j.path), err)
-				continue
-			}
-			lines = append(lines, more...)
 		}
 	}
 	if w.stats.unreadable > 0 {
 		return nil, &exitError{code: 2}
 	}
-	c.read(files, r)
+	c.read(all.files, r)
+	lines := all.lines
 	reader := evtx.NewBytesReader(nil)
 	var buf []byte
-	for _, data := range files {
+	for _, data := range all.files {
 		reader.Reset(bytes.NewReader(data), int64(len(data)))
 		for rec, ok := reader.Next(); ok; rec, ok = reader.Next() {
 			buf = appendFlat(buf[:0], rec)
@@ -197,21 +202,6 @@ func (c *watchBenchCmd) read(files [][]byte, r *watchFigures) {
 	}
 	took := (cpuTime() - start).Seconds()
 	r.EVTXBytes, r.EVTXRecords = float64(size)/1e6/took, float64(records)/took
-}
-
-func jsonLines(data []byte) ([][]byte, error) {
-	s := &objectReader{b: bufio.NewReader(bytes.NewReader(data)), line: 1}
-	var out [][]byte
-	for {
-		_, err := s.next()
-		if errors.Is(err, io.EOF) {
-			return out, nil
-		}
-		if err != nil {
-			return out, err
-		}
-		out = append(out, bytes.Clone(s.buf))
-	}
 }
 
 // appendFlat writes a record as flat JSON; fields with several values are lists.

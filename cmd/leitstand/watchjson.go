@@ -17,7 +17,11 @@ func (f *fileRun) objects(b *bufio.Reader) error {
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
-		if err == nil {
+		if err == nil && f.bench != nil {
+			if err = f.bench.line(s.buf); err == nil {
+				continue
+			}
+		} else if err == nil {
 			f.ev.Reset()
 			if err = f.ev.DecodeJSON(s.buf); err == nil {
 				if err := f.event(strconv.Itoa(line)); err != nil {

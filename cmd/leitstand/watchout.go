@@ -126,7 +126,9 @@ func (w *watcher) statistics() {
 	fmt.Fprintf(w.app.stderr, "%.1f MB in %.2f s, %.0f events/s, %d rules\n",
 		float64(s.bytes)/1e6, took.Seconds(), float64(s.events)/max(took.Seconds(), 1e-9), w.eng.rules)
 	if w.explain != nil {
-		fmt.Fprintf(w.app.stderr, "events of other log sources than %s are not shown\n", w.explain.Logsource)
+		for _, p := range w.parts {
+			fmt.Fprintf(w.app.stderr, "%s: events of other log sources than %s are not shown\n", plain(p.Title), p.Logsource)
+		}
 	}
 	if !w.cmd.Cost {
 		return

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"leitstand/pure/sigma"
@@ -60,9 +61,9 @@ func loadMapping(name string) (*sigma.Mapping, []sigma.Problem, error) {
 	return m, problems, nil
 }
 
-// find returns a rule by id or title.
+// find returns a rule or correlation by id, name or title.
 func (e *loadedEngine) find(name string) *sigma.Rule {
-	for _, r := range e.set.Rules {
+	for _, r := range slices.Concat(e.set.Rules, e.set.Correlations) {
 		if r.ID == name || strings.EqualFold(r.Title, name) || r.Name == name {
 			return r
 		}

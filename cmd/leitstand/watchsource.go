@@ -1,18 +1,14 @@
 package main
 
 import (
-	"archive/zip"
 	"bufio"
 	"bytes"
-	"compress/gzip"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -26,7 +22,9 @@ import (
 const (
 	maxTextLine = 1 << 20  // longer lines are cut; what is cut is counted as damaged
 	maxJSONSize = 16 << 20 // of one object
-	maxUnpacked = 8 << 30  // of one packed file
+	maxUnpacked = 8 << 30  // of one packed file, all that is in it together
+	maxHeld     = 1 << 30  // of one packed event log, which is read from memory
+	maxPacked   = 3        // times that a file may be packed
 )
 
 // job is one file to read.
@@ -90,8 +88,12 @@ type finished struct {
 
 func (w *watcher) collect(jobs []job, done []chan *finished) {
 	progress := newProgress(w.app.stderr)
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
 	for i := range jobs {
-		f := <-done[i]
+		f := w.await(done[i], tick.C, func() {
+			progress.show(fmt.Sprintf("%d of %d files, %d events", i, len(jobs), w.sofar.Load()))
+		})
 		_, err := w.app.stdout.Write(f.out.Bytes())
 		_, err2 := w.app.stderr.Write(f.errs.Bytes())
 		if err != nil || err2 != nil {
@@ -99,61 +101,20 @@ func (w *watcher) collect(jobs []job, done []chan *finished) {
 		}
 		w.stats.add(f.stats)
 		w.seen = append(w.seen, f.seen...)
-		progress.show(fmt.Sprintf("%d of %d files, %d events, %d matches", i+1, len(jobs), w.stats.events, w.stats.matches))
 	}
 	progress.clear()
 }
 
-// list walks directories. Files of other kinds inside are counted, not read.
-func (w *watcher) list(name string) []job {
-	if name == "-" {
-		return []job{{name: "-", path: "-", explicit: true}}
-	}
-	info, err := os.Stat(name)
-	if err != nil {
-		fmt.Fprintf(w.app.stderr, "leitstand: %v\n", err)
-		w.stats.unreadable++
-		return nil
-	}
-	if !info.IsDir() {
-		return []job{{name: name, path: name, explicit: true}}
-	}
-	var jobs []job
-	err = filepath.WalkDir(name, func(p string, d fs.DirEntry, err error) error {
-		switch {
-		case err != nil:
-			fmt.Fprintf(w.app.stderr, "leitstand: %v\n", err)
-			if p == name {
-				w.stats.unreadable++
-			}
-		case d.IsDir():
-		case isLog(p):
-			jobs = append(jobs, job{name: p, path: p})
-		default:
-			w.stats.skipped++
-		}
-		return nil
-	})
-	if err != nil {
-		fmt.Fprintf(w.app.stderr, "leitstand: %v\n", err)
-	}
-	return jobs
-}
-
-// isLog: which files of a directory are taken for logs.
-func isLog(p string) bool {
-	p = strings.TrimSuffix(strings.ToLower(p), ".gz")
-	switch filepath.Ext(p) {
-	case ".evtx", ".json", ".jsonl", ".ndjson", ".log", ".raw", ".zip":
-		return true
-	}
-	base := filepath.Base(p)
-	for _, n := range [...]string{"auth.log", "syslog", "messages", "secure", "audit.log", "kern.log", "daemon.log"} {
-		if base == n || strings.HasPrefix(base, n+".") {
-			return true
+// await waits for a file and says meanwhile how far all are.
+func (w *watcher) await(done <-chan *finished, tick <-chan time.Time, say func()) *finished {
+	for {
+		select {
+		case f := <-done:
+			return f
+		case <-tick:
+			say()
 		}
 	}
-	return false
 }
 
 func (w *watcher) newRun() *fileRun {
@@ -197,7 +158,7 @@ func (f *fileRun) job(j job, live bool) *finished {
 
 func (f *fileRun) read(j job) (err error) {
 	if j.path == "-" {
-		return f.standardInput()
+		return f.standardInput(f.w.app.stdin)
 	}
 	if strings.EqualFold(filepath.Ext(j.path), ".zip") {
 		return f.zipped(j)
@@ -215,6 +176,9 @@ func (f *fileRun) read(j job) (err error) {
 		return errors.New("is a directory")
 	}
 	f.stats.files++
+	if !info.Mode().IsRegular() { // a pipe, such as <(zcat x)
+		return f.standardInput(file)
+	}
 	f.stats.bytes += info.Size()
 	var magic [8]byte
 	n, err := file.ReadAt(magic[:], 0)
@@ -224,24 +188,34 @@ func (f *fileRun) read(j job) (err error) {
 	if string(magic[:n]) == "ElfFile\x00" || strings.EqualFold(filepath.Ext(j.path), ".evtx") {
 		return f.events(file, info.Size())
 	}
-	return f.stream(file, info.ModTime())
+	f.left = maxUnpacked
+	return f.stream(file, info.ModTime(), 0)
 }
 
 // liveLateness is how much events of a stream may be out of order for correlations.
 const liveLateness = time.Minute
 
-// standardInput may go on for days: correlations are told as they come true,
-// and judged to the end when it ends.
-func (f *fileRun) standardInput() error {
+// standardInput, or a pipe, may go on for days: correlations are told as they
+// come true, and judged to the end when it ends.
+func (f *fileRun) standardInput(src io.Reader) error {
+	f.left = maxUnpacked
+	if f.bench != nil {
+		return f.stream(src, time.Time{}, 0)
+	}
 	f.live = f.w.eng.NewCorrelator(sigma.CorrelatorOptions{Lateness: liveLateness})
 	defer func() { f.live = nil }()
-	err := f.stream(f.w.app.stdin, time.Time{})
+	err := f.stream(src, time.Time{}, 0)
 	f.stats.matches += f.w.fired(f.out, f.live.Flush())
 	return err
 }
 
 // events reads an EVTX file.
 func (f *fileRun) events(src io.ReaderAt, size int64) error {
+	if f.bench != nil {
+		data, err := io.ReadAll(io.NewSectionReader(src, 0, size))
+		f.bench.files = append(f.bench.files, data)
+		return err
+	}
 	r := evtx.NewReader(src, size)
 	for rec, ok := r.Next(); ok; rec, ok = r.Next() {
 		if rec.ID%1024 == 0 && f.w.app.ctx.Err() != nil {
@@ -263,86 +237,6 @@ func (f *fileRun) events(src io.ReaderAt, size int64) error {
 	return r.Err()
 }
 
-// zipped reads every log in a zip file.
-func (f *fileRun) zipped(j job) (err error) {
-	z, err := zip.OpenReader(j.path)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, z.Close()) }()
-	for _, entry := range z.File {
-		if entry.FileInfo().IsDir() {
-			continue
-		}
-		if !isLog(entry.Name) {
-			f.stats.skipped++
-			continue
-		}
-		f.name = j.name + "/" + entry.Name
-		if err := f.entry(entry); err != nil {
-			return fmt.Errorf("%q: %w", entry.Name, err)
-		}
-	}
-	return nil
-}
-
-func (f *fileRun) entry(entry *zip.File) (err error) {
-	r, err := entry.Open()
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, r.Close()) }()
-	f.stats.files++
-	return f.stream(&countingReader{r: r, n: &f.stats.bytes, left: maxUnpacked}, entry.Modified)
-}
-
-// countingReader counts, and stops what unpacks without end.
-type countingReader struct {
-	r    io.Reader
-	n    *int64
-	left int64
-}
-
-func (c *countingReader) Read(p []byte) (int, error) {
-	if c.left <= 0 {
-		return 0, fmt.Errorf("unpacks to more than %d bytes", int64(maxUnpacked))
-	}
-	n, err := c.r.Read(p[:min(int64(len(p)), c.left)])
-	*c.n += int64(n)
-	c.left -= int64(n)
-	return n, err
-}
-
-// stream reads what comes without an index: JSON objects, text lines, an EVTX
-// file, or one of these packed with gzip.
-func (f *fileRun) stream(src io.Reader, modified time.Time) error {
-	b := bufio.NewReaderSize(src, 256<<10)
-	head, err := b.Peek(8)
-	if err != nil && !errors.Is(err, io.EOF) {
-		return err
-	}
-	switch {
-	case len(head) >= 2 && head[0] == 0x1f && head[1] == 0x8b:
-		z, err := gzip.NewReader(b)
-		if err != nil {
-			return err
-		}
-		return f.stream(&countingReader{r: z, n: &f.stats.bytes, left: maxUnpacked}, modified)
-	case string(head) == "ElfFile\x00":
-		data, err := io.ReadAll(b)
-		if err != nil {
-			return err
-		}
-		return f.events(bytes.NewReader(data), int64(len(data)))
-	case slices.Contains(head, 0):
-		return errors.New("neither EVTX, JSON nor text")
-	}
-	if c := firstText(b); c == '{' || c == '[' {
-		return f.objects(b)
-	}
-	return f.lines(b, modified)
-}
-
 // firstText returns the first byte that is no white space or byte order mark, without consuming it.
 func firstText(b *bufio.Reader) byte {
 	for n := 1; n <= 4096; n++ {
@@ -361,6 +255,9 @@ func firstText(b *bufio.Reader) byte {
 
 // lines reads a text log.
 func (f *fileRun) lines(b *bufio.Reader, modified time.Time) error {
+	if f.bench != nil {
+		return errors.New("bench measures events of EVTX and JSON, not lines of text")
+	}
 	year := modified.Year()
 	if modified.IsZero() {
 		year = time.Now().Year()

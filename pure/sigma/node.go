@@ -1,7 +1,7 @@
 package sigma
 
 import (
-	"fmt"
+	"strconv"
 	"strings"
 
 	"gopkg.in/yaml.v3"
@@ -118,7 +118,7 @@ func fullYAML(data []byte) ([]*node, error) {
 			if err.Error() == "EOF" {
 				return docs, nil
 			}
-			return docs, fmt.Errorf("not readable as YAML: %w", err)
+			return docs, yamlError(err)
 		}
 		if len(y.Content) == 0 {
 			continue
@@ -129,6 +129,19 @@ func fullYAML(data []byte) ([]*node, error) {
 		}
 		docs = append(docs, n)
 	}
+}
+
+// yamlError takes the line out of the text, where the library puts it.
+func yamlError(err error) error {
+	text := strings.TrimPrefix(err.Error(), "yaml: ")
+	line := 0
+	if rest, ok := strings.CutPrefix(text, "line "); ok {
+		num, after, _ := strings.Cut(rest, ": ")
+		if n, err := strconv.Atoi(num); err == nil {
+			line, text = n, after
+		}
+	}
+	return errAt(line, "not readable as YAML: %s", text)
 }
 
 // maxDepth bounds nesting of YAML and of conditions.
