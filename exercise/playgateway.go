@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -61,7 +60,7 @@ const (
 type gate struct {
 	doors  *room.Doors
 	places []catalogue.Placement
-	server *http.Server
+	end    context.CancelFunc // of serving
 	addr   string
 	client *http.Client
 	dice   *rand.Rand
@@ -108,9 +107,11 @@ func startGate(ctx context.Context, p *player, w *surroundings) (*gate, error) {
 	if l, err = listenLoopback(ctx, ""); err != nil {
 		return nil, errors.Join(err, g.doors.Close())
 	}
-	g.addr, g.server = l.Addr().String(), gateway.Server(g.doors.Gateway, gateway.Limits{}, nil)
-	g.server.ErrorLog = log.New(io.Discard, "", 0)
-	g.wg.Go(func() { _ = g.server.Serve(l) }) // ends with an error when stopped, always
+	g.addr = l.Addr().String()
+	serving, end := context.WithCancel(context.WithoutCancel(ctx))
+	g.end = end
+	front := gateway.NewFront(g.doors.Gateway, gateway.Limits{}, nil)
+	g.wg.Go(func() { _ = front.Serve(serving, l, 0) }) // it does not wait for visitors who linger
 	return g, nil
 }
 
@@ -129,10 +130,10 @@ func (g *gate) stop() error {
 	if g == nil {
 		return nil
 	}
-	err := g.server.Close()
+	g.end()
 	g.wg.Wait()
 	g.client.CloseIdleConnections()
-	return errors.Join(err, g.doors.Close())
+	return g.doors.Close()
 }
 
 // obey makes the gateway obey the newest doors before anything else happens.

@@ -32,7 +32,7 @@ const (
 	directIdle   = 512      // connections kept
 	directAge    = 30 * time.Second
 	answerHeader = 1 << 20          // bytes
-	answerWithin = 60 * time.Second // from the request to the header of the answer
+	answerWithin = 45 * time.Second // from the request to the header of the answer, at least
 )
 
 // upConn is a connection to a regular system.
@@ -42,7 +42,10 @@ type upConn struct {
 	limit  io.LimitedReader // of what r may read: a header must end some time
 	r      *bufio.Reader
 	out    []byte
-	parked time.Time
+	parked time.Time // when the last request on it began
+	until  time.Time // its deadline; zero: none
+	look   func(fd uintptr)
+	silent bool // what look saw
 }
 
 // newDirect is nil for what needs the transport.
@@ -77,7 +80,7 @@ func plain(r *http.Request) bool {
 }
 
 // get takes a connection that is still open, or opens one.
-func (u *direct) get(ctx context.Context) (*upConn, error) {
+func (u *direct) get(t *traveller, r *http.Request) (*upConn, error) {
 	for {
 		u.mu.Lock()
 		n := len(u.idle)
@@ -88,17 +91,18 @@ func (u *direct) get(ctx context.Context) (*upConn, error) {
 		c := u.idle[n-1]
 		u.idle = u.idle[:n-1]
 		u.mu.Unlock()
-		if time.Since(c.parked) < directAge && c.quiet() {
+		if t.cut.Began.Sub(c.parked) < directAge && c.quiet() {
 			return c, nil
 		}
 		_ = c.Close() // the other side has closed it, or soon will
 	}
-	conn, err := (&net.Dialer{Timeout: 5 * time.Second}).DialContext(ctx, "tcp", u.addr)
+	conn, err := (&net.Dialer{Timeout: 5 * time.Second}).DialContext(t.context(r.Context()), "tcp", u.addr)
 	if err != nil {
 		return nil, err
 	}
 	c := &upConn{Conn: conn, limit: io.LimitedReader{R: conn, N: math.MaxInt64}}
 	c.r = bufio.NewReaderSize(&c.limit, 8<<10)
+	c.look = c.peek
 	if tcp, ok := conn.(*net.TCPConn); ok {
 		if c.raw, err = tcp.SyscallConn(); err != nil {
 			return nil, errors.Join(err, conn.Close())
@@ -107,8 +111,8 @@ func (u *direct) get(ctx context.Context) (*upConn, error) {
 	return c, nil
 }
 
-func (u *direct) put(c *upConn) {
-	c.parked = time.Now()
+func (u *direct) put(c *upConn, t *traveller) {
+	c.parked = t.cut.Began
 	u.mu.Lock()
 	keep := len(u.idle) < directIdle
 	if keep {
@@ -126,37 +130,46 @@ func (c *upConn) quiet() bool {
 	if c.r.Buffered() > 0 || c.raw == nil {
 		return false
 	}
-	alive := false
+	c.silent = false
+	return c.raw.Control(c.look) == nil && c.silent
+}
+
+func (c *upConn) peek(fd uintptr) {
 	var b [1]byte
-	err := c.raw.Read(func(fd uintptr) bool {
-		_, _, err := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
-		alive = errors.Is(err, syscall.EAGAIN)
-		return true
-	})
-	return err == nil && alive
+	_, err := syscall.Read(int(fd), b[:]) // sockets of Go do not block; what has something to say is closed anyway
+	c.silent = errors.Is(err, syscall.EAGAIN)
+}
+
+// within gives what is sent and the header of its answer a time limit, of once to
+// twice answerWithin: a deadline for each request would cost more than it is worth.
+func (c *upConn) within(t *traveller) error {
+	if left := c.until.Sub(t.cut.Began); left >= answerWithin && left <= 2*answerWithin {
+		return t.on(c)
+	}
+	c.until = time.Now().Add(2 * answerWithin)
+	return t.waits(c, c.until)
 }
 
 // serve forwards one request. begun says that the client has been answered, so
 // that an error can only be shown by breaking off.
-func (u *direct) serve(ctx context.Context, w http.ResponseWriter, r *http.Request, d *Door) (begun bool, err error) {
-	c, err := u.get(ctx)
+func (u *direct) serve(t *traveller, w http.ResponseWriter, r *http.Request, d *Door) (begun bool, err error) {
+	c, err := u.get(t, r)
 	if err != nil {
-		return false, err
+		return false, t.cause(err)
 	}
-	stop := context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Unix(1, 0)) }) // wakes up who reads or writes
 	reuse := false
 	defer func() {
-		if !stop() || !reuse { // the deadline may just be set
+		if !t.off() || !reuse {
 			_ = c.Close() // what is on it belongs to nobody
 			return
 		}
-		u.put(c)
+		u.put(c, t)
 	}()
-	if err := u.send(c, r, d); err != nil {
-		return false, cause(ctx, err)
+	if err := c.within(t); err != nil {
+		return false, t.cause(err)
 	}
-	if err := c.SetReadDeadline(time.Now().Add(answerWithin)); err != nil || ctx.Err() != nil { // this deadline may have replaced the one that wakes up
-		return false, cause(ctx, err)
+	if err := u.send(c, r, d); err != nil {
+		return false, t.cause(err)
 	}
 	c.limit.N = answerHeader
 	resp, err := http.ReadResponse(c.r, r) //nolint:bodyclose // answerClient closes it at its end; elsewhere the connection is closed with it
@@ -167,23 +180,18 @@ func (u *direct) serve(ctx context.Context, w http.ResponseWriter, r *http.Reque
 		resp, err = http.ReadResponse(c.r, r) //nolint:bodyclose // as above
 	}
 	if err != nil {
-		return false, cause(ctx, err)
+		return false, t.cause(err)
 	}
 	c.limit.N = math.MaxInt64
-	if err := c.SetReadDeadline(time.Time{}); err != nil || ctx.Err() != nil {
-		return false, cause(ctx, err)
+	if resp.ContentLength < 0 || resp.ContentLength > int64(c.r.Buffered()) { // a long answer may take its time
+		c.until = time.Time{}
+		if err := t.waits(c, c.until); err != nil {
+			return false, t.cause(err)
+		}
 	}
 	whole, err := answerClient(w, resp)
 	reuse = whole && !resp.Close && resp.ProtoAtLeast(1, 1)
-	return true, cause(ctx, err)
-}
-
-// cause prefers why the context ended to what the socket said.
-func cause(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	return err
+	return true, t.cause(err)
 }
 
 // send writes a request, its body included.
@@ -226,9 +234,6 @@ func (u *direct) send(c *upConn, r *http.Request, d *Door) error {
 	if c.out = b; cap(c.out) > 16<<10 {
 		c.out = nil // a rare long one is not kept
 	}
-	if err := c.SetWriteDeadline(time.Now().Add(answerWithin)); err != nil {
-		return err
-	}
 	_, err := c.Write(b)
 	return err
 }
@@ -256,20 +261,30 @@ func names(listed []string, name string) bool {
 	return false
 }
 
+// answers reports whether a header of an answer goes on to the client: not those of
+// one hop, and not what the gateway says itself.
+func answers(name string, listed []string) bool {
+	switch name {
+	case "Connection", "Proxy-Connection", "Keep-Alive", "Proxy-Authenticate", "Te", "Trailer", "Transfer-Encoding", "Upgrade", "X-Leitstand-Door":
+		return false
+	}
+	return len(listed) == 0 || !names(listed, name)
+}
+
 // answerClient hands an answer to the client; whole says that it was read to its end.
 func answerClient(w http.ResponseWriter, resp *http.Response) (whole bool, err error) {
 	h := w.Header()
 	listed := resp.Header["Connection"]
-	for name, values := range resp.Header {
-		switch name {
-		case "Connection", "Proxy-Connection", "Keep-Alive", "Proxy-Authenticate", "Te", "Trailer", "Transfer-Encoding", "Upgrade", "X-Leitstand-Door":
-			continue
+	if a, ok := w.(*plainAnswer); ok {
+		a.start(resp.StatusCode, resp.Header, listed)
+	} else {
+		for name, values := range resp.Header {
+			if answers(name, listed) {
+				h[name] = values
+			}
 		}
-		if len(listed) == 0 || !names(listed, name) {
-			h[name] = values
-		}
+		w.WriteHeader(resp.StatusCode)
 	}
-	w.WriteHeader(resp.StatusCode)
 	buf, _ := copyBuffers.Get().(*[]byte)
 	if buf == nil {
 		buf = new([]byte)

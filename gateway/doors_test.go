@@ -3,6 +3,7 @@ package gateway_test
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -33,7 +34,7 @@ import (
 // listening serves a gateway on a real socket.
 func listening(t *testing.T, g http.Handler, l gateway.Limits, conf *tls.Config) string {
 	t.Helper()
-	srv := gateway.Server(g, l, conf)
+	ctx, stop := context.WithCancel(t.Context())
 	ln, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // ends with the test
 	if err != nil {
 		t.Fatal(err)
@@ -41,14 +42,10 @@ func listening(t *testing.T, g http.Handler, l gateway.Limits, conf *tls.Config)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		if conf != nil {
-			_ = srv.ServeTLS(ln, "", "") // ends with Close
-		} else {
-			_ = srv.Serve(ln) // as above
-		}
+		_ = gateway.NewFront(g, l, conf).Serve(ctx, ln, 0) // it does not wait for what is under way
 	}()
 	t.Cleanup(func() {
-		_ = srv.Close() // nothing is lost by it
+		stop()
 		<-done
 	})
 	return ln.Addr().String()

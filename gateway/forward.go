@@ -23,8 +23,8 @@ type way struct {
 }
 
 // forward hands the request to the regular system.
-func (g *Gateway) forward(ctx context.Context, w http.ResponseWriter, r *http.Request, d *Door, p *passage) {
-	ctx, t := p.travel(ctx, r, d)
+func (g *Gateway) forward(w http.ResponseWriter, r *http.Request, d *Door, p *passage) {
+	t := p.travel(r, d)
 	defer t.end()
 	v, ok := g.proxy.Load(d.Upstream)
 	if !ok {
@@ -40,12 +40,17 @@ func (g *Gateway) forward(ctx context.Context, w http.ResponseWriter, r *http.Re
 		return // nothing else is stored
 	}
 	if to.direct == nil || !plain(r) {
-		to.proxy.ServeHTTP(w, r.WithContext(context.WithValue(ctx, doorKey{}, d)))
+		to.proxy.ServeHTTP(w, r.WithContext(context.WithValue(t.context(r.Context()), doorKey{}, d)))
 		return
 	}
-	begun, err := to.direct.serve(ctx, w, r, d)
-	if again(err) && !begun && reads(r) && r.ContentLength == 0 && ctx.Err() == nil {
-		begun, err = to.direct.serve(ctx, w, r, d) // the connection was just being closed
+	if a, ok := w.(*plainAnswer); ok {
+		defer a.conn.travels(t)()
+	} else {
+		defer context.AfterFunc(r.Context(), func() { t.interrupt(context.Canceled) })() // the client is gone
+	}
+	begun, err := to.direct.serve(t, w, r, d)
+	if again(err) && !begun && reads(r) && r.ContentLength == 0 && t.cause(nil) == nil {
+		begun, err = to.direct.serve(t, w, r, d) // the connection was just being closed
 	}
 	switch {
 	case err == nil:

@@ -187,12 +187,12 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if (d.Row.Testers || d.Row.Marked && r.Header.Get("X-Leitstand-Test") != "") && g.live.Load().tester(r, &d.Row) {
-		g.forward(r.Context(), w, r, d, p)
+		g.forward(w, r, d, p)
 		return
 	}
 	switch d.Row.Mode {
 	case operation.ModeRegular:
-		g.forward(r.Context(), w, r, d, p)
+		g.forward(w, r, d, p)
 	case operation.ModeLimited:
 		if !d.allows(r.URL.Path, r.URL.RawPath) {
 			g.notice(w, r, d)
@@ -202,10 +202,10 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			g.busy(w, r)
 			return
 		}
-		g.forward(r.Context(), w, r, d, p)
+		g.forward(w, r, d, p)
 	case operation.ModeReadOnly:
 		if reads(r) {
-			g.forward(r.Context(), w, r, d, p)
+			g.forward(w, r, d, p)
 			return
 		}
 		g.notice(w, r, d)

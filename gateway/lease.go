@@ -42,7 +42,7 @@ func (g *Gateway) CutLapsed() []Cut {
 			if t.writes && !t.gone {
 				t.gone = true
 				out = append(out, t.cut)
-				t.cancel(ErrCut)
+				t.interrupt(ErrCut)
 			}
 		}
 		p.mu.Unlock()

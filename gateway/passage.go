@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"errors"
+	"net"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -30,10 +31,14 @@ type passage struct {
 type traveller struct {
 	passage    *passage
 	prev, next *traveller
-	cancel     context.CancelCauseFunc
 	writes     bool
 	gone       bool // cut off already; guarded by passage.mu
 	cut        Cut
+
+	mu     sync.Mutex
+	why    error                   // of being interrupted
+	conn   net.Conn                // on which it waits; nil: on none
+	cancel context.CancelCauseFunc // of what it waits for besides; nil: for nothing
 }
 
 // Cut is a request that was cut off because its door had closed and the limit
@@ -48,16 +53,15 @@ type Cut struct {
 var ErrCut = errors.New("the door has closed and the limit for requests under way is over")
 
 // travel enters a request in the list of those at the regular side.
-func (p *passage) travel(ctx context.Context, r *http.Request, d *Door) (context.Context, *traveller) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	t := &traveller{passage: p, cancel: cancel, writes: writes(r), cut: Cut{Placement: d.Placement, Method: r.Method, Began: time.Now()}}
+func (p *passage) travel(r *http.Request, d *Door) *traveller {
+	t := &traveller{passage: p, writes: writes(r), cut: Cut{Placement: d.Placement, Method: r.Method, Began: time.Now()}}
 	p.mu.Lock()
 	if t.next = p.first; p.first != nil {
 		p.first.prev = t
 	}
 	p.first = t
 	p.mu.Unlock()
-	return ctx, t
+	return t
 }
 
 // end takes a request out of the list.
@@ -73,7 +77,77 @@ func (t *traveller) end() {
 		t.next.prev = t.prev
 	}
 	p.mu.Unlock()
-	t.cancel(nil)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.cancel != nil {
+		t.cancel(nil)
+	}
+}
+
+// interrupt ends what the request waits for, now and from now on. Without a context
+// for each request this costs nothing as long as nobody interrupts.
+func (t *traveller) interrupt(why error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.why == nil {
+		t.why = why
+	}
+	if t.conn != nil {
+		_ = t.conn.SetDeadline(time.Unix(1, 0)) // wakes up who reads or writes; a closed one needs no waking
+	}
+	if t.cancel != nil {
+		t.cancel(why)
+	}
+}
+
+// context ends with parent or when the request is interrupted, or has ended.
+func (t *traveller) context(parent context.Context) context.Context {
+	ctx, cancel := context.WithCancelCause(parent)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.cancel = cancel; t.why != nil {
+		cancel(t.why)
+	}
+	return ctx
+}
+
+// waits says that the request waits on a connection until a deadline; zero is none. It
+// is refused when the request was interrupted: the deadline would replace the one that wakes it up.
+func (t *traveller) waits(c net.Conn, until time.Time) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.why != nil {
+		return t.why
+	}
+	t.conn = c
+	return c.SetDeadline(until)
+}
+
+// on is waits with the deadline that the connection has.
+func (t *traveller) on(c net.Conn) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.conn = c
+	return t.why
+}
+
+// off says that the request does not use the connection any more; false: it was
+// interrupted, and the connection has a deadline in the past.
+func (t *traveller) off() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.conn = nil
+	return t.why == nil
+}
+
+// cause prefers why the request was interrupted to what the socket said of it.
+func (t *traveller) cause(err error) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.why != nil {
+		return t.why
+	}
+	return err
 }
 
 // pass lets through rate requests a second, with a burst of one second; 0 is no limit.
@@ -107,7 +181,7 @@ func (g *Gateway) Drain(limit time.Duration) []Cut {
 		p.mu.Lock()
 		for t := p.first; t != nil; t = t.next {
 			out = append(out, t.cut)
-			t.cancel(ErrCut)
+			t.interrupt(ErrCut)
 		}
 		p.mu.Unlock()
 	}

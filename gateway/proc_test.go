@@ -82,7 +82,10 @@ func runPart(c partConfig) error {
 		return err
 	}
 	fmt.Println(l.Addr())
-	return gateway.Server(h, gateway.Limits{}, nil).Serve(l)
+	if c.Part == "gateway" {
+		return gateway.NewFront(h, gateway.Limits{}, nil).Serve(context.Background(), l, 0)
+	}
+	return (&http.Server{Handler: h, ReadHeaderTimeout: time.Minute}).Serve(l)
 }
 
 // partGateway is a gateway that obeys DIR/doors and delivers from DIR/spool.

@@ -88,8 +88,7 @@ func TestNodeProcess(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	srv := gateway.Server(g, gateway.Limits{}, nil)
-	go func() { _ = srv.Serve(l) }() // ends with the process
+	go func() { _ = gateway.NewFront(g, gateway.Limits{}, nil).Serve(ctx, l, 0) }() // ends with the process
 	fmt.Println("ready")
 	if err := n.Run(ctx); err != nil {
 		t.Error(err)

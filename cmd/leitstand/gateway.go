@@ -82,7 +82,7 @@ func (f gatewayFlags) serve(ctx context.Context, a *app, g *gateway.Gateway, add
 		}()
 	}
 	fmt.Fprintf(a.stderr, "Gateway: %s\n", l.Addr())
-	return gateway.Serve(ctx, gateway.Server(g, gateway.Limits{}, conf), l, 30*time.Second)
+	return gateway.NewFront(g, gateway.Limits{}, conf).Serve(ctx, l, 30*time.Second)
 }
 
 // beside runs a room's gateway beside rest, until either ends.
