@@ -50,7 +50,7 @@ type backupArgs struct {
 
 // keyFiles lie beside the stores. Secrets stay locked: master.locked needs the
 // passphrase, which is not in the backup.
-var keyFiles = []string{settingsFile, "ledger.key", "ledger.pub", "index.key", masterFile, ConnectionsFile, handoverKeyFile, GatewayFile, ConfigFile, containment.DriversFile, passphraseFile, escrowFile, nextMaster, "doors.table"}
+var keyFiles = []string{settingsFile, "ledger.key", "ledger.pub", "index.key", masterFile, ConnectionsFile, handoverKeyFile, GatewayFile, WarningFile, EmployersFile, ConfigFile, containment.DriversFile, passphraseFile, escrowFile, nextMaster, "doors.table"}
 
 // backup copies the room while it runs: first the journals, the room's store
 // last, so that what the room believes of a journal is never newer than the copy

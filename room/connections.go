@@ -22,8 +22,8 @@ import (
 )
 
 // Connections are a room's ways to the outside: mailboxes to fetch, regular
-// systems to hand over to, and how environments are taken off the network. They
-// lie in connections.json; an exercise sets them itself.
+// systems to hand over to, and how environments are taken off the network.
+// An exercise sets them itself.
 type Connections struct {
 	Mailboxes []MailboxConfig `json:"mailboxes"`
 	Regular   []RegularConfig `json:"regular"`
@@ -100,26 +100,52 @@ var ErrTwice = errors.New("this is in the room's configuration as well: keep it 
 // loadConnections takes the connections of the configuration, or reads the file
 // if there is one.
 func (r *Room) loadConnections() error {
-	b, err := os.ReadFile(filepath.Join(r.opt.Data, ConnectionsFile))
-	if errors.Is(err, os.ErrNotExist) {
-		if r.opt.Connections != nil {
-			return r.Connect(*r.opt.Connections, nil)
+	c := r.opt.Connections
+	if c == nil {
+		if _, err := os.Stat(filepath.Join(r.opt.Data, ConnectionsFile)); errors.Is(err, os.ErrNotExist) {
+			return nil
 		}
+		c = &Connections{}
+	}
+	if err := r.older(ConnectionsFile, r.opt.Connections != nil, c); err != nil {
+		return err
+	}
+	return r.Connect(*c, nil)
+}
+
+// OlderFiles are the files of a data directory from before there was one
+// configuration. They are read as long as the configuration does not say the same.
+func OlderFiles(data string) []string {
+	names := []string{}
+	for _, n := range [...]string{ConnectionsFile, EmployersFile, GatewayFile, WarningFile} {
+		if _, err := os.Stat(filepath.Join(data, n)); err == nil {
+			names = append(names, n)
+		}
+	}
+	return names
+}
+
+// older reads a file that said a part of the configuration before it was one;
+// without the file into stays as it is. said tells that the configuration has
+// that part as well.
+func (r *Room) older(file string, said bool, into any) error {
+	name := filepath.Join(r.opt.Data, file)
+	b, err := os.ReadFile(name)
+	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
-	if err == nil && r.opt.Connections != nil {
+	if err == nil && said {
 		err = ErrTwice
 	}
+	if err == nil {
+		dec := json.NewDecoder(bytes.NewReader(b))
+		dec.DisallowUnknownFields() // a typing mistake must not leave anything out
+		err = dec.Decode(into)
+	}
 	if err != nil {
-		return fmt.Errorf("reading %s: %w", filepath.Join(r.opt.Data, ConnectionsFile), err)
+		return fmt.Errorf("reading %s: %w", name, err)
 	}
-	var c Connections
-	dec := json.NewDecoder(bytes.NewReader(b))
-	dec.DisallowUnknownFields() // a typing mistake must not leave a mailbox out
-	if err := dec.Decode(&c); err != nil {
-		return fmt.Errorf("reading %s: %w", filepath.Join(r.opt.Data, ConnectionsFile), err)
-	}
-	return r.Connect(c, nil)
+	return nil
 }
 
 // Connect sets the ways to the outside. An exercise room dials loopback only,

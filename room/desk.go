@@ -61,7 +61,7 @@ func deskKind(r *http.Request, body []byte) emergency.Kind {
 }
 
 // emergencyServices are the emergency services that answer over HTTP themselves:
-// eAU for employers, when employers.json names them.
+// eAU for employers, when the configuration names them.
 func (r *Room) emergencyServices() (map[catalogue.ServiceID]http.Handler, error) {
 	out := map[catalogue.ServiceID]http.Handler{}
 	_, known, err := r.readEmployers()

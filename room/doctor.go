@@ -109,7 +109,11 @@ func (r *Room) lookDisk(_ context.Context, c *Checkup) error {
 
 func (r *Room) lookFiles(_ context.Context, c *Checkup) error {
 	needed := []string{".", "ledger.key", "index.key", masterFile, settingsFile}
-	for i, name := range append(needed, ConfigFile, ConnectionsFile, GatewayFile, containment.DriversFile, "secrets") {
+	older := OlderFiles(r.opt.Data)
+	if len(older) > 0 {
+		c.add("Konfiguration", Warn, "Nach "+ConfigFile+" übertragen (leitstand config example zeigt die Schlüssel), dann die Datei entfernen.", "veraltet: %s", strings.Join(older, ", "))
+	}
+	for i, name := range slices.Concat(needed, []string{ConfigFile, containment.DriversFile, "secrets"}, older) {
 		info, err := os.Stat(filepath.Join(r.opt.Data, name))
 		if errors.Is(err, os.ErrNotExist) && i >= len(needed) {
 			continue // a room may do without
@@ -243,7 +247,7 @@ func (r *Room) lookKeys(ctx context.Context, c *Checkup) error {
 
 func (r *Room) lookMail(ctx context.Context, c *Checkup) error {
 	if r.Intake == nil {
-		c.add("Postfächer", Warn, "Postfächer in "+ConnectionsFile+" eintragen: sonst kann die eAU-Annahme nicht in den Notbetrieb.", "keine eingerichtet")
+		c.add("Postfächer", Warn, "Postfächer unter mail in "+ConfigFile+" eintragen (leitstand init führt hin): sonst kann die eAU-Annahme nicht in den Notbetrieb.", "keine eingerichtet")
 		return nil
 	}
 	all, err := sickNoteStatus(ctx, r, none{})

@@ -2,7 +2,6 @@ package room
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -23,7 +22,7 @@ import (
 	"leitstand/pure/seal"
 )
 
-// DoorsConfig is what a room's gateway stands before. It lies in gateway.json.
+// DoorsConfig is what a room's gateway stands before.
 type DoorsConfig struct {
 	Node    string           `json:"node"` // name of this gateway, for life; default "gateway"
 	Routes  []gateway.Route  `json:"routes"`
@@ -53,7 +52,7 @@ const (
 const GatewayFile = "gateway.json"
 
 // ErrNoDoors says that a room has no gateway configured.
-var ErrNoDoors = errors.New("this room has no " + GatewayFile + ": name the routes of its gateway there, or in the configuration")
+var ErrNoDoors = errors.New("this room's gateway stands before nothing: name its routes under gateway in " + ConfigFile)
 
 // Doors is the gateway of a room: it obeys operation's doors, keeps them in a
 // file, keeps what arrives at doors that buffer, and reports which doors are closed.
@@ -75,24 +74,17 @@ type Doors struct {
 	books   spoolBooks // of what the spool keeps, as the ledger has it
 }
 
-// LoadDoorsConfig takes the doors of the configuration, or reads gateway.json;
+// LoadDoorsConfig takes the doors of the configuration, or reads the older file;
 // ErrNoDoors without either.
 func (r *Room) LoadDoorsConfig() (c DoorsConfig, err error) {
-	b, err := os.ReadFile(filepath.Join(r.opt.Data, GatewayFile))
-	if errors.Is(err, os.ErrNotExist) {
-		if r.opt.Doors != nil {
-			return *r.opt.Doors, nil
-		}
+	if err := r.older(GatewayFile, r.opt.Doors != nil, &c); err != nil {
+		return c, err
+	}
+	if r.opt.Doors != nil {
+		return *r.opt.Doors, nil
+	}
+	if _, err := os.Stat(filepath.Join(r.opt.Data, GatewayFile)); errors.Is(err, os.ErrNotExist) {
 		return c, ErrNoDoors
-	}
-	if err == nil && r.opt.Doors != nil {
-		err = ErrTwice
-	}
-	if err == nil {
-		err = json.Unmarshal(b, &c)
-	}
-	if err != nil {
-		return c, fmt.Errorf("reading %s: %w", GatewayFile, err)
 	}
 	return c, nil
 }
@@ -142,7 +134,7 @@ func (r *Room) OpenDoors(ctx context.Context, c DoorsConfig) (*Doors, error) {
 		return nil, err
 	}
 	if _, err := signersOf(c.People); err != nil {
-		return nil, errors.Join(fmt.Errorf("%s, people: %w", GatewayFile, err), d.Spool.Close())
+		return nil, errors.Join(fmt.Errorf("gateway, people: %w", err), d.Spool.Close())
 	}
 	d.Gateway.Keeper = d.Spool
 	d.replay = &gateway.Replayer{Gateway: d.Gateway, Spool: d.Spool, Opener: d.opener, Owner: r.heldBy, Log: r.opt.Log}

@@ -24,3 +24,6 @@ func AllMigrations() []db.Migrations { return append(migrations(), journalMigrat
 
 // MoveToPostgres puts the stores of a data directory into PostgreSQL as they are.
 func MoveToPostgres(ctx context.Context, opt Options) error { return settle(ctx, opt) }
+
+// Watching lets the early warning count as running since then.
+func (r *Room) Watching(since time.Time) { r.alarm.watched.Store(since.UnixMicro()) }

@@ -21,7 +21,7 @@ func (r *Room) handoverOf(ctx context.Context, p catalogue.PlacementID) (*emerge
 	}
 	target, ok := r.regular[p]
 	if !ok {
-		return nil, fmt.Errorf("no regular system is known for %q: add it to %s", p, ConnectionsFile)
+		return nil, fmt.Errorf("no regular system is known for %q: add it under regular in %s", p, ConfigFile)
 	}
 	j, err := r.Journals.Open(ctx, row.Kasse)
 	if err != nil {

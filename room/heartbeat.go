@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"leitstand/base/db"
+	"leitstand/base/ledger"
 	"leitstand/warning"
 )
 
@@ -25,6 +26,10 @@ type Heartbeat struct {
 	Every time.Duration
 	File  string // rewritten in one step; empty: none
 	URL   string // is sent a POST; empty: none
+	// MailTo gets the signal through Mail, every MailEvery; empty: nobody.
+	MailTo    string
+	MailEvery time.Duration
+	Mail      *warning.MailWay
 	// Notify is told how the room does after every beat, such as the supervisor
 	// that restarts it; nil: nobody.
 	Notify func(Vitals)
@@ -34,20 +39,58 @@ type Heartbeat struct {
 type Beat struct {
 	Room    string        `json:"room"` // public key name: tells rooms apart
 	At      time.Time     `json:"at"`
-	Every   time.Duration `json:"every"` // how often it is renewed
+	Every   time.Duration `json:"every"` // how often it is renewed this way
 	Entries int64         `json:"ledger_entries"`
+
+	// How the early warning does, for monitoring.
+	Signals  int      `json:"signals_open"`
+	Overdue  int      `json:"signals_escalated"`
+	Unheard  int      `json:"unheard"` // messages to people that could not be sent
+	Waiting  int64    `json:"waiting_bytes"`
+	Dropped  int64    `json:"dropped"`
+	Failing  []string `json:"failing,omitempty"` // sources that cannot be read
+	Pressure float64  `json:"pressure_percent"`  // of the fullest queue
+
+	// Signed is Text, signed with the key of the room's ledger: others can send
+	// mail or write files too.
+	Signed string `json:"signed,omitempty"`
+}
+
+// Text is what is signed of a signal.
+func (b Beat) Text() string {
+	return fmt.Sprintf("leitstand sign of life\n%s\n%s\n%s\n%d\n", b.Room, b.At.UTC().Format(time.RFC3339Nano), b.Every, b.Entries)
+}
+
+// ErrForged says that a signal does not come from the room.
+var ErrForged = errors.New("the signal is not signed with the key of the room")
+
+// Check says whether the key whose public half is given signed the signal.
+func (b Beat) Check(public string) error {
+	text, err := ledger.Unsign(b.Signed, public)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrForged, err)
+	}
+	if text != b.Text() {
+		return ErrForged
+	}
+	return nil
 }
 
 // beatTimeout bounds one ping, so that a watcher that hangs does not stop the beat.
 const beatTimeout = 10 * time.Second
 
 // RunHeartbeat renews the signal until ctx ends. A room that is not ready does
-// not beat: what is wrong is logged and in Vitals.
+// not beat: what is wrong is logged and in Vitals. Nor does one whose early
+// warning has stopped reading.
 func (r *Room) RunHeartbeat(ctx context.Context, h Heartbeat) error {
 	said := ""
+	var mailed time.Time
 	for {
 		v := r.Vitals(ctx)
-		err := r.beat(ctx, h, v)
+		b, err := r.signOfLife(v, h.Every)
+		if err == nil { // one way that fails keeps the signal from no other
+			err = errors.Join(r.beat(ctx, h, b), r.beatByMail(ctx, h, v, &mailed))
+		}
 		if err != nil && err.Error() != said && ctx.Err() == nil {
 			r.opt.Log.Error("the dead-man's signal", slog.Any("error", err))
 		}
@@ -65,15 +108,65 @@ func (r *Room) RunHeartbeat(ctx context.Context, h Heartbeat) error {
 	}
 }
 
-func (r *Room) beat(ctx context.Context, h Heartbeat, v Vitals) error {
+// signOfLife is the signal of a room that does well; otherwise the error says why
+// there is none.
+func (r *Room) signOfLife(v Vitals, every time.Duration) (Beat, error) {
+	b := Beat{Room: r.keyName(), At: v.At, Every: every, Entries: v.LedgerSize, Signals: v.Signals, Overdue: v.Escalated}
 	if !v.Ready {
 		problems := make([]error, len(v.Problems))
 		for i, p := range v.Problems {
 			problems[i] = errors.New(p)
 		}
-		return fmt.Errorf("the room is not ready and does not beat: %w", errors.Join(problems...))
+		return b, fmt.Errorf("the room is not ready and does not beat: %w", errors.Join(problems...))
 	}
-	b, err := json.Marshal(Beat{Room: r.keyName(), At: v.At, Every: h.Every, Entries: v.LedgerSize})
+	if quiet := r.alarm.quiet(v.At, r.Warning.Alive()); quiet > stillReads {
+		return b, fmt.Errorf("the early warning has not read its sources for %s: the room does not beat", quiet.Round(time.Second))
+	}
+	b.Unheard = int(r.alarm.unheard.Load())
+	for _, f := range r.Warning.Figures() {
+		b.Waiting += f.Waiting
+		b.Dropped += f.Dropped
+		b.Pressure = max(b.Pressure, f.Pressure)
+		if f.Error != "" {
+			b.Failing = append(b.Failing, f.Name)
+		}
+	}
+	var err error
+	b.Signed, err = r.key.Sign(b.Text())
+	return b, err
+}
+
+// beatByMail sends the signal by mail when its time has come. What cannot be sent
+// is tried again with the next beat.
+func (r *Room) beatByMail(ctx context.Context, h Heartbeat, v Vitals, mailed *time.Time) error {
+	if h.MailTo == "" || h.Mail == nil || v.At.Sub(*mailed) < h.MailEvery && !v.At.Before(*mailed) {
+		return nil
+	}
+	if err := r.mayReach(h.Mail.Addr); err != nil {
+		return err
+	}
+	b, err := r.signOfLife(v, h.MailEvery)
+	if err != nil {
+		return err
+	}
+	raw, err := json.Marshal(b)
+	if err != nil {
+		return fmt.Errorf("encoding the signal: %w", err)
+	}
+	text := fmt.Sprintf("Der Raum „%s“ arbeitet: %s, %d Einträge im Buch.\n"+
+		"Die nächste Nachricht kommt in %s. Bleibt sie aus: nachsehen, anrufen, Handbuch „Night shift“.\n\n%s\n",
+		r.Settings.Name, v.At.Format(time.RFC3339), b.Entries, b.Every, raw)
+	ctx, cancel := context.WithTimeout(ctx, beatTimeout)
+	defer cancel()
+	if err := h.Mail.Send(ctx, warning.Contact{Mail: h.MailTo}, warning.Message{Subject: "Lebenszeichen " + b.Room, Text: text}); err != nil {
+		return fmt.Errorf("sign of life: %w", err)
+	}
+	*mailed = v.At
+	return nil
+}
+
+func (r *Room) beat(ctx context.Context, h Heartbeat, life Beat) error {
+	b, err := json.Marshal(life)
 	if err != nil {
 		return fmt.Errorf("encoding the signal: %w", err)
 	}

@@ -61,7 +61,7 @@ func (r *Room) Run(ctx context.Context) error {
 	}
 }
 
-// RunMail looks into the mailboxes of connections.json whose turn it is, and
+// RunMail looks into the mailboxes whose turn it is, and
 // carries out on the outside what was ordered, until ctx ends. Without mailboxes
 // and without a way to isolate it only waits. A mailbox that fails is tried again
 // later; that it failed is logged and shown with its figures.

@@ -25,7 +25,7 @@ type NodeConfig struct {
 	Database string        // postgres://… of the room
 	Place    string        // prefix of the room's schemas, from its room.json
 	Table    string        // table of doors to start from, made for this node; it is kept up to date
-	Node     string        // its name, which the room's gateway.json lists under nodes
+	Node     string        // its name, which the room's configuration lists under gateway.nodes
 	Lease    time.Duration // how long it may serve writes on the regular side after it last heard of the room
 	Public   func() (string, error)
 	Log      *slog.Logger
@@ -142,7 +142,7 @@ func (n *Node) Step(ctx context.Context) error {
 	}
 	listed := slices.ContainsFunc(gateways, func(g operation.Gateway) bool { return g.Node == n.config.Node && !g.Retired })
 	if !listed {
-		return fmt.Errorf("the room does not know a gateway %q: list it under nodes in its gateway.json", n.config.Node)
+		return fmt.Errorf("the room does not know a gateway %q: list it under gateway.nodes in its leitstand.yaml", n.config.Node)
 	}
 	if due {
 		n.gateway.LeaseUntil(began.Add(n.config.Lease))

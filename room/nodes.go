@@ -20,7 +20,7 @@ const leaseMargin = 500 * time.Millisecond
 // may serve: a node waits until it is registered.
 func (d *Doors) registerNodes(ctx context.Context) error {
 	for _, node := range d.config.Nodes {
-		if err := d.register(ctx, node, nil, "Zugang an anderem Ort, aus "+GatewayFile); err != nil {
+		if err := d.register(ctx, node, nil, "Zugang an anderem Ort, aus der Konfiguration"); err != nil {
 			return err
 		}
 	}

@@ -41,9 +41,11 @@ type Options struct {
 	Clock      func() time.Time  // nil: the real clock
 	Log        *slog.Logger      // nil: silent
 
-	Connections *Connections // nil: from connections.json, if there is one
-	Doors       *DoorsConfig // nil: from gateway.json, if there is one
-	Limits      Limits       // when the room warns; zero values take the defaults
+	Connections *Connections     // nil: from connections.json, if there is one
+	Doors       *DoorsConfig     // nil: from gateway.json, if there is one
+	Warning     *WarningConfig   // nil: from warning.json, if there is one
+	Employers   *EmployersConfig // nil: from employers.json, if there is one
+	Limits      Limits           // when the room warns; zero values take the defaults
 	// Certificates are files (PEM) whose end the room watches.
 	Certificates []string
 	Identities   []age.Identity // open what a backup sealed, when restoring

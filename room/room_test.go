@@ -110,7 +110,7 @@ func TestARoomGoesFromCutToHandoverAndSurvivesReopening(t *testing.T) {
 			t.Errorf("accepted with open items: %v, %v", c, err)
 		}
 		h := do[[]room.HandedOver](t, r, "operator", "handover.run", map[string]any{})
-		if len(h) != 1 || !strings.Contains(h[0].Error, "connections.json") {
+		if len(h) != 1 || !strings.Contains(h[0].Error, "leitstand.yaml") {
 			t.Errorf("handover without a regular system: %+v", h)
 		}
 		for _, rep := range do[[]room.Verified](t, r, "", "ledger.verify", map[string]bool{"state": true}) {

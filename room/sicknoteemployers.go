@@ -1,7 +1,6 @@
 package room
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -19,10 +18,11 @@ import (
 	"leitstand/emergency/sicknote"
 )
 
-// employersFile says where employers ask and who they are.
-const employersFile = "employers.json"
+// EmployersFile says where employers ask, in a room whose configuration says
+// nothing about it: older than the one configuration.
+const EmployersFile = "employers.json"
 
-// EmployersConfig is employers.json. Files are named from the data directory.
+// EmployersConfig is where employers ask. Files are named from the data directory.
 // Without certificate it listens on loopback only, such as behind a proxy.
 type EmployersConfig struct {
 	Listen      string          `json:"listen,omitempty"`      // host:port; without it employers come through doors of the gateway only
@@ -32,8 +32,8 @@ type EmployersConfig struct {
 	Employers   json.RawMessage `json:"employers"`             // see sicknote.ParseEmployers
 }
 
-// ServeEmployers answers employers over HTTP until ctx ends, when employers.json is
-// there. ready is told the address.
+// ServeEmployers answers employers over HTTP until ctx ends, when the configuration
+// names any. ready is told the address.
 func (r *Room) ServeEmployers(ctx context.Context, ready func(addr string)) error {
 	srv, addr, err := r.employerServer()
 	if err != nil || srv == nil {
@@ -58,23 +58,20 @@ func (r *Room) ServeEmployers(ctx context.Context, ready func(addr string)) erro
 	return nil
 }
 
-// readEmployers reads the configuration; no file is nobody.
+// readEmployers takes employers of the configuration, or reads the older file;
+// without either there is nobody.
 func (r *Room) readEmployers() (c EmployersConfig, known *sicknote.Employers, err error) {
-	name := filepath.Join(r.opt.Data, employersFile)
-	b, err := os.ReadFile(name)
-	if errors.Is(err, os.ErrNotExist) {
+	if err := r.older(EmployersFile, r.opt.Employers != nil, &c); err != nil {
+		return c, nil, err
+	}
+	switch {
+	case r.opt.Employers != nil:
+		c = *r.opt.Employers
+	case c.Employers == nil:
 		return c, nil, nil
 	}
-	if err != nil {
-		return c, nil, fmt.Errorf("reading employers: %w", err)
-	}
-	dec := json.NewDecoder(bytes.NewReader(b))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&c); err != nil {
-		return c, nil, fmt.Errorf("reading %s: %w", name, err)
-	}
 	if r.Intake == nil {
-		return c, nil, fmt.Errorf("reading %s: %w", name, errNoIntake)
+		return c, nil, fmt.Errorf("employers: %w", errNoIntake)
 	}
 	var ca []byte
 	if c.ClientCA != "" {
@@ -83,7 +80,7 @@ func (r *Room) readEmployers() (c EmployersConfig, known *sicknote.Employers, er
 		}
 	}
 	if known, err = sicknote.ParseEmployers(c.Employers, ca); err != nil {
-		return c, nil, fmt.Errorf("%s: %w", name, err)
+		return c, nil, err
 	}
 	return c, known, nil
 }
@@ -102,12 +99,12 @@ func (r *Room) employerServer() (*http.Server, string, error) {
 	if c.Certificate != "" {
 		own, err := tls.LoadX509KeyPair(r.beside(c.Certificate), r.beside(c.Key))
 		if err != nil {
-			return nil, "", fmt.Errorf("%s: reading certificate and key: %w", employersFile, err)
+			return nil, "", fmt.Errorf("employers: reading certificate and key: %w", err)
 		}
 		srv.TLSConfig = known.TLS(own)
 	}
 	if err := mayListen(c.Listen, r.Settings.Exercise || srv.TLSConfig == nil); err != nil {
-		return nil, "", fmt.Errorf("%s: %w", employersFile, err)
+		return nil, "", fmt.Errorf("employers: %w", err)
 	}
 	return srv, c.Listen, nil
 }

@@ -16,7 +16,7 @@ import (
 )
 
 // errNoIntake says that a room has no mailboxes.
-var errNoIntake = errors.New("this room has no mailboxes: name them in " + ConnectionsFile)
+var errNoIntake = errors.New("this room has no mailboxes: name them under mail in " + ConfigFile)
 
 // sickNoteStatus are the figures of every Kasse's intake.
 func sickNoteStatus(ctx context.Context, r *Room, _ none) ([]sicknote.Status, error) {

@@ -1,14 +1,12 @@
 package room
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
+	"maps"
 	"path"
 	"path/filepath"
 	"slices"
@@ -25,9 +23,9 @@ import (
 	"leitstand/warning/logbus"
 )
 
-// WarningConfig is what the early warning of a room reads and whom it tells. It
-// lies in warning.json; without that file the built-in rules watch what --log
-// names, and everything belongs to the operator on duty.
+// WarningConfig is what the early warning of a room reads and whom it tells.
+// Without any the built-in rules watch what --log names, and everything belongs
+// to the operator on duty.
 type WarningConfig struct {
 	// Hosts say which environment a host belongs to, by patterns such as
 	// "kasse1-*": the first that fits. Names "env-<ik>-<site>" are known without.
@@ -46,7 +44,35 @@ type WarningConfig struct {
 	Contacts      map[string]warning.Contact `json:"contacts,omitempty"`
 	Mail          *warning.MailWay           `json:"mail,omitempty"`           // for contacts by mail
 	WebhookSecret string                     `json:"webhook_secret,omitempty"` // signs calls of webhooks
-	Heartbeat     warning.Heartbeat          `json:"heartbeat,omitzero"`       // for an outside watcher
+}
+
+// Check says what is wrong with the settings as far as that can be told without
+// a room.
+func (c WarningConfig) Check() error {
+	if _, err := time.LoadLocation(c.Zone); err != nil {
+		return fmt.Errorf("zone %q is not known", c.Zone)
+	}
+	for _, h := range c.Hosts {
+		if _, err := path.Match(h.Pattern, ""); err != nil {
+			return fmt.Errorf("pattern %q: %w", h.Pattern, err)
+		}
+	}
+	if c.Mail != nil {
+		if err := c.Mail.Check(); err != nil {
+			return err
+		}
+	}
+	for _, person := range slices.Sorted(maps.Keys(c.Contacts)) {
+		switch contact := c.Contacts[person]; {
+		case contact.Mail == "" && contact.Webhook == "" && len(contact.Command) == 0:
+			return fmt.Errorf("contact %q: mail, webhook or command is missing", person)
+		case contact.Mail != "" && c.Mail == nil:
+			return fmt.Errorf("contact %q is to be told by mail, and no server for it is set (smtp)", person)
+		case contact.Webhook != "" && c.WebhookSecret == "":
+			return fmt.Errorf("contact %q is to be told by webhook, and webhook_secret is not set", person)
+		}
+	}
+	return nil
 }
 
 // HostPattern places hosts.
@@ -57,30 +83,25 @@ type HostPattern struct {
 
 type hostRule = HostPattern
 
-const warningFile = "warning.json"
+// WarningFile holds the early warning of a room whose configuration says nothing
+// about it: older than the one configuration.
+const WarningFile = "warning.json"
 
-// loadWarning reads the file if there is one.
+// loadWarning takes the early warning of the configuration, or reads the older file.
 func (r *Room) loadWarning() (WarningConfig, error) {
 	c := WarningConfig{Duty: warning.Duty{Owner: defaultOwner}, Zone: "Europe/Berlin"}
-	name := filepath.Join(r.opt.Data, warningFile)
-	b, err := os.ReadFile(name)
-	if errors.Is(err, os.ErrNotExist) {
-		return c, nil
+	if err := r.older(WarningFile, r.opt.Warning != nil, &c); err != nil {
+		return c, err
 	}
-	if err != nil {
-		return c, fmt.Errorf("reading the settings of the early warning: %w", err)
+	if r.opt.Warning != nil {
+		c = *r.opt.Warning
 	}
-	dec := json.NewDecoder(bytes.NewReader(b))
-	dec.DisallowUnknownFields() // a typing mistake must not leave a source out
-	if err := dec.Decode(&c); err != nil {
-		return c, fmt.Errorf("reading %s: %w", name, err)
+	if err := c.Check(); err != nil {
+		return c, fmt.Errorf("early warning: %w", err)
 	}
 	for _, h := range c.Hosts {
-		if _, err := path.Match(h.Pattern, ""); err != nil {
-			return c, fmt.Errorf("reading %s: pattern %q: %w", name, h.Pattern, err)
-		}
 		if !slices.ContainsFunc(r.Catalogue.Environments, func(e catalogue.Environment) bool { return e.ID == h.Environment }) {
-			return c, fmt.Errorf("reading %s: environment %q of pattern %q is not in the catalogue", name, h.Environment, h.Pattern)
+			return c, fmt.Errorf("early warning: environment %q of pattern %q is not in the catalogue", h.Environment, h.Pattern)
 		}
 	}
 	return c, nil
@@ -94,7 +115,7 @@ func (r *Room) startWarning() error {
 	}
 	zone, err := time.LoadLocation(c.Zone)
 	if err != nil {
-		return fmt.Errorf("reading %s: zone: %w", warningFile, err)
+		return fmt.Errorf("early warning: zone: %w", err)
 	}
 	more := warning.RuleFiles{Licenses: warning.Licenses{}}
 	for _, name := range c.Rules {
@@ -117,7 +138,7 @@ func (r *Room) startWarning() error {
 	return r.startAlarm(c)
 }
 
-// environmentOf finds the environment of a host: by warning.json, else by its
+// environmentOf finds the environment of a host: by the configuration, else by its
 // name "env-<ik>-<site>", as the catalogue's export names hosts. What follows
 // the first dot is the domain.
 func (r *Room) environmentOf(host string) catalogue.EnvironmentID {
@@ -156,7 +177,7 @@ func (r *Room) Follow(ctx context.Context, _ time.Time, files ...string) ([]warn
 	return all, nil
 }
 
-// RunWarning follows log files and all sources of warning.json until ctx ends;
+// RunWarning follows log files and all sources of the configuration until ctx ends;
 // stdin is for a source of that kind. What fails is logged and tried again: the
 // early warning does not end with one bad source.
 func (r *Room) RunWarning(ctx context.Context, stdin io.Reader, files ...string) error {
@@ -167,9 +188,11 @@ func (r *Room) RunWarning(ctx context.Context, stdin io.Reader, files ...string)
 	}
 	for _, c := range r.sources {
 		if err := r.Warning.Open(c, filepath.Join(r.opt.Data, "warning"), stdin); err != nil {
-			return fmt.Errorf("%s: %w", filepath.Join(r.opt.Data, warningFile), err)
+			return fmt.Errorf("early warning: %w", err)
 		}
 	}
+	r.alarm.watched.Store(r.Now().UnixMicro())
+	defer r.alarm.watched.Store(0)
 	var taking sync.WaitGroup
 	taking.Go(func() { r.Warning.Listen(ctx) })
 	taking.Go(func() { r.runAlarm(ctx) })

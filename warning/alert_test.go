@@ -205,23 +205,3 @@ func TestMailGoesOutBySMTP(t *testing.T) {
 		}
 	}
 }
-
-func TestTheHeartbeatIsSeenFromOutside(t *testing.T) {
-	called := 0
-	srv := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { called++ }))
-	defer srv.Close()
-	h := Heartbeat{File: filepath.Join(t.TempDir(), "beat.json"), URL: srv.URL, Client: srv.Client()}
-	b := Beat{At: noon, Open: 2}
-	b.Count([]Figures{{Name: "a", Waiting: 5, Dropped: 1, Pressure: 3}, {Name: "b", Error: "gone"}})
-	if err := h.Send(t.Context(), b); err != nil {
-		t.Fatal(err)
-	}
-	var got Beat
-	data, err := os.ReadFile(h.File)
-	if err != nil || json.Unmarshal(data, &got) != nil || called != 1 {
-		t.Fatalf("file %q (%v), called %d times", data, err, called)
-	}
-	if !got.Next.Equal(noon.Add(time.Minute)) || got.Open != 2 || got.Waiting != 5 || got.Dropped != 1 || !slices.Equal(got.Failing, []string{"b"}) {
-		t.Errorf("got %+v", got)
-	}
-}

@@ -51,30 +51,39 @@ type SourceConfig struct {
 
 var sourceName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,40}$`)
 
+// Check says what is wrong with a source as far as that can be told without opening it.
+func (c SourceConfig) Check() error {
+	switch {
+	case !sourceName.MatchString(c.Name):
+		return fmt.Errorf("source %q: a name has small letters, digits and dashes", c.Name)
+	case c.Path == "" && (c.Kind == "file" || c.Kind == "evtx"):
+		return fmt.Errorf("source %q: path is missing", c.Name)
+	case c.URL == "" && c.Kind == "bus":
+		return fmt.Errorf("source %q: url is missing", c.Name)
+	case c.QueueMB != 0 && c.QueueMB < 32:
+		return fmt.Errorf("source %q: queue_mb %d is too little: 32 or more", c.Name, c.QueueMB)
+	}
+	return nil
+}
+
 // Open opens a source. Queues of what others send lie in dir.
 func (in *Intake) Open(c SourceConfig, dir string, stdin io.Reader) error {
-	if !sourceName.MatchString(c.Name) {
-		return fmt.Errorf("source %q: a name has small letters, digits and dashes", c.Name)
+	if err := c.Check(); err != nil {
+		return err
 	}
 	var src Source
 	var limit int64
 	var err error
 	switch c.Kind {
 	case "file":
-		if c.Path == "" {
-			return fmt.Errorf("source %q: path is missing", c.Name)
-		}
 		src, err = newFileSource(c.Path, in.opt.Now)
 	case "evtx":
-		if c.Path == "" {
-			return fmt.Errorf("source %q: path is missing", c.Name)
-		}
 		src = &evtxSource{path: c.Path, now: in.opt.Now}
 	case "syslog", "otlp", "stdin", "command", "journal":
 		src, limit, err = in.queued(c, dir, stdin)
 	case "bus":
-		if c.URL == "" || in.opt.Bus == nil {
-			return fmt.Errorf("source %q: url is missing", c.Name)
+		if in.opt.Bus == nil {
+			return fmt.Errorf("source %q: there is no log bus here", c.Name)
 		}
 		src = in.opt.Bus(c)
 	default:
@@ -88,9 +97,6 @@ func (in *Intake) Open(c SourceConfig, dir string, stdin io.Reader) error {
 
 // queued opens a source that others send to.
 func (in *Intake) queued(c SourceConfig, dir string, stdin io.Reader) (Source, int64, error) {
-	if c.QueueMB != 0 && c.QueueMB < 32 {
-		return nil, 0, fmt.Errorf("source %q: queue_mb %d is too little: 32 or more", c.Name, c.QueueMB)
-	}
 	q, err := openSpool(filepath.Join(dir, c.Name), c.QueueMB<<20, in.opt.Now)
 	if err != nil {
 		return nil, 0, fmt.Errorf("source %q: %w", c.Name, err)

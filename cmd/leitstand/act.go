@@ -65,6 +65,12 @@ func (f roomFlags) optionsOf(a *app, conf *config) (opt room.Options, err error)
 	if opt.Connections, err = conf.connections(); err != nil {
 		return opt, err
 	}
+	if opt.Warning, err = conf.warning(); err != nil {
+		return opt, err
+	}
+	if opt.Employers, err = conf.employers(); err != nil {
+		return opt, err
+	}
 	if file := cmp.Or(f.PassphraseFile, conf.PassphraseFile); file != "" {
 		b, err := os.ReadFile(file)
 		if err != nil {

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -30,6 +31,9 @@ type config struct {
 	Gateway        gatewayConfig   `yaml:"gateway" help:"The doors in front of services."`
 	Mail           mailConfig      `yaml:"mail" help:"Mailboxes of sick notes, one per Kasse, for emergency operation."`
 	Regular        []regularConfig `yaml:"regular" help:"Regular systems that items of emergency operation are handed over to."`
+	Warning        warningConfig   `yaml:"warning" help:"Early warning: what is read, who owns what is found, and how people are told."`
+	SMTP           smtpConfig      `yaml:"smtp" help:"The server for mail from the room to people."`
+	Employers      employersConfig `yaml:"employers" help:"Where employers ask for sick notes in emergency operation, and who they are."`
 	Admin          adminConfig     `yaml:"admin" help:"What monitoring and load balancers ask."`
 	Heartbeat      heartbeatConfig `yaml:"heartbeat" help:"The dead-man's signal: as long as the room works it is renewed; when it stops, an outside watcher (leitstand watchman) raises the alarm."`
 	Limits         limitsConfig    `yaml:"limits" help:"When the room warns. Warnings come before anything stops."`
@@ -39,21 +43,23 @@ type config struct {
 }
 
 type gatewayConfig struct {
-	Listen      string         `yaml:"listen" example:"127.0.0.1:8470" help:"Address of the room's gateway (host:port). Empty: this room has none. Beyond loopback only with a certificate."`
-	Certificate string         `yaml:"certificate" path:"true" example:"/etc/leitstand/tls/gateway.crt" help:"Certificate file (PEM) of the gateway. SIGHUP takes a new one without losing a connection."`
-	Key         string         `yaml:"key" path:"true" example:"/etc/leitstand/tls/gateway.key" help:"Key file (PEM) of the certificate."`
-	Node        string         `yaml:"node" default:"gateway" help:"Name of this gateway, for life: proofs of closed doors carry it."`
-	Routes      []routeConfig  `yaml:"routes" help:"What the gateway stands before. Instead of gateway.json."`
-	Testers     []testerConfig `yaml:"testers" help:"People who reach the regular system during trial."`
-	Elsewhere   []string       `yaml:"elsewhere" example:"[109034270/eau/munich]" help:"Placements whose regular side can be reached past the gateway, such as by a fetcher of mail: a closed door proves nothing about them."`
-	Drain       time.Duration  `yaml:"drain" default:"30s" help:"How long requests may stay under way behind a closed door before they are cut off and listed in the ledger."`
+	Listen      string          `yaml:"listen" example:"127.0.0.1:8470" help:"Address of the room's gateway (host:port). Empty: this room has none. Beyond loopback only with a certificate."`
+	Certificate string          `yaml:"certificate" path:"true" example:"/etc/leitstand/tls/gateway.crt" help:"Certificate file (PEM) of the gateway. SIGHUP takes a new one without losing a connection."`
+	Key         string          `yaml:"key" path:"true" example:"/etc/leitstand/tls/gateway.key" help:"Key file (PEM) of the certificate."`
+	Node        string          `yaml:"node" default:"gateway" help:"Name of this gateway, for life: proofs of closed doors carry it."`
+	Routes      []routeConfig   `yaml:"routes" help:"What the gateway stands before."`
+	Testers     []testerConfig  `yaml:"testers" help:"People who reach the regular system during trial."`
+	Elsewhere   []string        `yaml:"elsewhere" example:"[109034270/eau/munich]" help:"Placements whose regular side can be reached past the gateway, such as by a fetcher of mail: a closed door proves nothing about them."`
+	People      []ordererConfig `yaml:"people" help:"People who may move doors at this gateway without the room (leitstand gateway move), each known by a key. Without any, people are named, not proven."`
+	Nodes       []string        `yaml:"nodes" example:"[tor-1]" help:"Names of gateways elsewhere that follow this room's store on PostgreSQL: a side counts as closed by its doors only with the word of each."`
+	Drain       time.Duration   `yaml:"drain" default:"30s" help:"How long requests may stay under way behind a closed door before they are cut off and listed in the ledger."`
 }
 
 type mailConfig struct {
 	Trust     []string        `yaml:"trust" path:"true" example:"[trust/kim-ca.pem]" help:"Certificate files (DER or PEM) of CAs that signatures on mails and documents must lead to. Empty: signatures are checked, trust is not, and results say so."`
 	Between   []string        `yaml:"intermediates" path:"true" help:"Certificate files of CAs between signers and trust."`
 	Look      time.Duration   `yaml:"look" default:"1m" help:"Pause between two looks into a mailbox, at most 10m."`
-	Mailboxes []mailboxConfig `yaml:"mailboxes" help:"The mailboxes. Instead of connections.json."`
+	Mailboxes []mailboxConfig `yaml:"mailboxes" help:"The mailboxes."`
 }
 
 type mailboxConfig struct {
@@ -78,11 +84,40 @@ type mailboxConfig struct {
 }
 
 type regularConfig struct {
-	Placement string `yaml:"placement" required:"true" example:"109034270/eau/munich" help:"Placement (Kasse/service/site)."`
-	URL       string `yaml:"url" required:"true" example:"https://eau.kasse.example/handover" help:"Where the regular system takes items."`
-	Token     string `yaml:"token" secret:"true" help:"Token that the regular system asks for. Better: token_file."`
-	TokenFile string `yaml:"token_file" path:"true" help:"File that holds the token and nothing else."`
-	Key       string `yaml:"key" required:"true" help:"Public key (Ed25519, base64) with which the regular system signs receipts."`
+	Placement string     `yaml:"placement" required:"true" example:"109034270/eau/munich" help:"Placement (Kasse/service/site)."`
+	Channel   string     `yaml:"channel" default:"https" enum:"https,sftp,stick,kim" help:"How items get there."`
+	URL       string     `yaml:"url" example:"https://eau.kasse.example/handover" help:"https: where the regular system takes items."`
+	Token     string     `yaml:"token" secret:"true" help:"Token that the regular system asks for. Better: token_file."`
+	TokenFile string     `yaml:"token_file" path:"true" help:"File that holds the token and nothing else."`
+	Key       string     `yaml:"key" required:"true" help:"Public key (Ed25519, base64) with which the regular system signs receipts."`
+	Recipient string     `yaml:"recipient" example:"age1…" help:"sftp, stick and kim: age key of the regular system, which alone opens the files."`
+	Stick     string     `yaml:"stick" path:"true" example:"/media/stick" help:"stick: folder where it is mounted."`
+	SFTP      sftpConfig `yaml:"sftp" help:"sftp: the folder that both sides reach."`
+	KIM       kimConfig  `yaml:"kim" help:"kim: the mailbox for this, behind a Clientmodul."`
+}
+
+type sftpConfig struct {
+	Address  string   `yaml:"address" example:"files.kasse.example:22" help:"SSH server (host:port)."`
+	User     string   `yaml:"user" help:"Name of the account."`
+	KeyFile  string   `yaml:"key_file" path:"true" example:"secrets/sftp" help:"Private key (OpenSSH) without a passphrase."`
+	HostKeys []string `yaml:"host_keys" example:"[ssh-ed25519 AAAA…]" help:"Keys of the server, as in authorized_keys. Others are refused."`
+	Dir      string   `yaml:"dir" help:"Folder on the server."`
+}
+
+type kimConfig struct {
+	From         string `yaml:"from" help:"KIM address of this side."`
+	To           string `yaml:"to" help:"KIM address of the regular system."`
+	SMTP         string `yaml:"smtp" help:"SMTP server (host:port)."`
+	POP3         string `yaml:"pop3" help:"POP3 server (host:port)."`
+	User         string `yaml:"user" help:"Name of the account."`
+	Password     string `yaml:"password" secret:"true" help:"Password of the account. Better: password_file."`
+	PasswordFile string `yaml:"password_file" path:"true" help:"File that holds the password and nothing else."`
+	Plain        bool   `yaml:"plain" help:"Without TLS; loopback only."`
+}
+
+type ordererConfig struct {
+	Person string `yaml:"person" required:"true" help:"Id of the person."`
+	Key    string `yaml:"key" required:"true" example:"ssh-ed25519 AAAA…" help:"Public key (ssh-ed25519), as in authorized_keys."`
 }
 
 type adminConfig struct {
@@ -91,9 +126,11 @@ type adminConfig struct {
 }
 
 type heartbeatConfig struct {
-	Every time.Duration `yaml:"every" default:"1m" help:"How often, between 1s and 2m: systemd's watchdog is renewed as often."`
-	File  string        `yaml:"file" path:"true" example:"/mnt/watch/leitstand.beat" help:"File that is rewritten, best on a disk that the watcher sees."`
-	URL   string        `yaml:"url" secret:"url" example:"https://watch.example/ping" help:"Address that is sent a POST. An exercise room pings loopback only."`
+	Every     time.Duration `yaml:"every" default:"1m" help:"How often, between 1s and 2m: systemd's watchdog is renewed as often."`
+	File      string        `yaml:"file" path:"true" example:"/mnt/watch/leitstand.beat" help:"File that is rewritten, best on a disk that the watcher sees."`
+	MailTo    string        `yaml:"mail_to" example:"wache@example.org" help:"Mailbox that gets a signed sign of life by mail (needs smtp); leitstand watchman --pop3 reads it."`
+	MailEvery time.Duration `yaml:"mail_every" default:"15m" help:"How often by mail, between 1m and 24h."`
+	URL       string        `yaml:"url" secret:"url" example:"https://watch.example/ping" help:"Address that is sent a POST. An exercise room pings loopback only."`
 }
 
 type limitsConfig struct {
@@ -154,15 +191,36 @@ func (c *config) connections() (*room.Connections, error) {
 		})
 	}
 	for i, r := range c.Regular {
-		token, err := c.secret(fmt.Sprintf("regular[%d].token_file", i), r.Token, r.TokenFile)
+		one, err := c.regularSystem(i, r)
 		if err != nil {
 			return nil, err
 		}
-		key, err := base64.StdEncoding.DecodeString(r.Key)
-		if err != nil || len(key) != ed25519.PublicKeySize {
-			return nil, c.wrong(fmt.Sprintf("regular[%d].key", i), "no public key: %d bytes of Ed25519 in base64 are asked for", ed25519.PublicKeySize)
+		out.Regular = append(out.Regular, one)
+	}
+	return out, nil
+}
+
+// regularSystem is the i-th regular system with its channel.
+func (c *config) regularSystem(i int, r regularConfig) (out room.RegularConfig, err error) {
+	at := fmt.Sprintf("regular[%d].", i)
+	out = room.RegularConfig{Placement: catalogue.PlacementID(r.Placement), URL: r.URL, Channel: r.Channel, Recipient: r.Recipient, Stick: r.Stick}
+	if out.Token, err = c.secret(at+"token_file", r.Token, r.TokenFile); err != nil {
+		return out, err
+	}
+	key, err := base64.StdEncoding.DecodeString(r.Key)
+	if err != nil || len(key) != ed25519.PublicKeySize {
+		return out, c.wrong(at+"key", "no public key: %d bytes of Ed25519 in base64 are asked for", ed25519.PublicKeySize)
+	}
+	out.Key = key
+	if s := r.SFTP; r.Channel == room.BySFTP {
+		out.SFTP = &room.SFTPConfig{Address: s.Address, User: s.User, KeyFile: s.KeyFile, HostKeys: s.HostKeys, Dir: s.Dir}
+	}
+	if k := r.KIM; r.Channel == room.ByKIM {
+		password, err := c.secret(at+"kim.password_file", k.Password, k.PasswordFile)
+		if err != nil {
+			return out, err
 		}
-		out.Regular = append(out.Regular, room.RegularConfig{Placement: catalogue.PlacementID(r.Placement), URL: r.URL, Token: token, Key: key})
+		out.KIM = &room.KIMConfig{From: k.From, To: k.To, SMTP: k.SMTP, POP3: k.POP3, User: k.User, Password: password, Plain: k.Plain}
 	}
 	return out, nil
 }
@@ -206,7 +264,7 @@ func (c *config) doors() *room.DoorsConfig {
 	if len(c.Gateway.Routes) == 0 {
 		return nil
 	}
-	out := &room.DoorsConfig{Node: c.Gateway.Node, Drain: int64(c.Gateway.Drain.Seconds())}
+	out := &room.DoorsConfig{Node: c.Gateway.Node, Nodes: c.Gateway.Nodes, Drain: int64(c.Gateway.Drain.Seconds())}
 	for _, r := range c.Gateway.Routes {
 		out.Routes = append(out.Routes, gateway.Route{
 			Placement: catalogue.PlacementID(r.Placement), Host: r.Host, Prefix: r.Prefix, Upstream: r.Upstream,
@@ -215,6 +273,9 @@ func (c *config) doors() *room.DoorsConfig {
 	}
 	for _, t := range c.Gateway.Testers {
 		out.Testers = append(out.Testers, gateway.Tester{Person: t.Person, Token: t.Token, Cert: t.Cert})
+	}
+	for _, p := range c.Gateway.People {
+		out.People = append(out.People, gateway.Orderer{Person: p.Person, Key: p.Key})
 	}
 	for _, p := range c.Gateway.Elsewhere {
 		out.Elsewhere = append(out.Elsewhere, catalogue.PlacementID(p))
@@ -233,8 +294,9 @@ func (c *config) limits() room.Limits {
 
 // certificates are the files whose end the room watches.
 func (c *config) certificates() []string {
-	if c.Gateway.Certificate == "" {
-		return nil
+	files := []string{c.Gateway.Certificate, c.Employers.Certificate}
+	for _, s := range c.Warning.Sources {
+		files = append(files, s.Cert)
 	}
-	return []string{c.Gateway.Certificate}
+	return slices.DeleteFunc(files, func(f string) bool { return f == "" })
 }

@@ -34,7 +34,7 @@ func (c *configCheckCmd) Run(a *app) error {
 		for _, err := range found {
 			list = append(list, err.Error())
 		}
-		raw, err := json.Marshal(map[string]any{"file": c.configFile(), "mistakes": list})
+		raw, err := json.Marshal(map[string]any{"file": c.configFile(), "mistakes": list, "older": room.OlderFiles(c.Data)})
 		if err != nil {
 			return err
 		}
@@ -42,6 +42,7 @@ func (c *configCheckCmd) Run(a *app) error {
 			return err
 		}
 	} else {
+		sayOlder(a, c.Data)
 		for _, err := range found {
 			fmt.Fprintln(a.stdout, err)
 		}
@@ -95,6 +96,7 @@ func (c *config) mistakes(data string) (found []error) {
 	found = append(found, c.gatewayMistakes()...)
 	found = append(found, c.outsideMistakes()...)
 	found = append(found, c.watchMistakes()...)
+	found = append(found, c.tellingMistakes()...)
 	if _, err := c.connections(); err != nil {
 		found = append(found, err)
 	}
@@ -143,11 +145,42 @@ func (c *config) outsideMistakes() (found []error) {
 		}
 	}
 	for i, r := range c.Regular {
-		if u, err := url.Parse(r.URL); err != nil || u.Host == "" {
-			found = append(found, c.wrong(fmt.Sprintf("regular[%d].url", i), "an address such as https://… is expected"))
+		if bad := r.mistake(); bad != nil {
+			found = append(found, c.wrong(fmt.Sprintf("regular[%d].%s", i, bad.key), "%s", bad.text))
 		}
 	}
 	return found
+}
+
+// regularMistake is what a regular system's channel lacks.
+type regularMistake struct{ key, text string }
+
+func (r regularConfig) mistake() *regularMistake {
+	need := func(key, value string) *regularMistake {
+		if value == "" {
+			return &regularMistake{key, "is missing: channel " + r.Channel + " needs it"}
+		}
+		return nil
+	}
+	var found []*regularMistake
+	switch r.Channel {
+	case room.BySFTP:
+		found = append(found, need("recipient", r.Recipient), need("sftp.address", r.SFTP.Address), need("sftp.user", r.SFTP.User), need("sftp.key_file", r.SFTP.KeyFile), need("sftp.host_keys", strings.Join(r.SFTP.HostKeys, "")))
+	case room.ByStick:
+		found = append(found, need("recipient", r.Recipient), need("stick", r.Stick))
+	case room.ByKIM:
+		found = append(found, need("recipient", r.Recipient), need("kim.from", r.KIM.From), need("kim.to", r.KIM.To), need("kim.smtp", r.KIM.SMTP), need("kim.pop3", r.KIM.POP3))
+	default:
+		if u, err := url.Parse(r.URL); err != nil || u.Host == "" {
+			found = append(found, &regularMistake{"url", "an address such as https://… is expected"})
+		}
+	}
+	for _, f := range found {
+		if f != nil {
+			return f
+		}
+	}
+	return nil
 }
 
 func (c *config) watchMistakes() (found []error) {
@@ -185,7 +218,7 @@ func (c *config) watchMistakes() (found []error) {
 // clashes are parts that an older file says as well: nobody should edit the one
 // that does not count.
 func (c *config) clashes(data string) (found []error) {
-	for file, key := range map[string]string{room.ConnectionsFile: c.first("mail.mailboxes[0]", "regular[0]"), room.GatewayFile: c.first("gateway.routes[0]")} {
+	for file, key := range c.olderFiles() {
 		if _, err := os.Stat(filepath.Join(data, file)); err == nil && key != "" {
 			found = append(found, c.wrong(strings.TrimSuffix(key, "[0]"), "%s says this as well: move it here and remove %s", file, filepath.Join(data, file)))
 		}
@@ -213,8 +246,12 @@ func (c *config) exposed() []error {
 		secret = secret || m.Password != ""
 	}
 	for _, r := range c.Regular {
-		secret = secret || r.Token != ""
+		secret = secret || r.Token != "" || r.KIM.Password != ""
 	}
+	for _, s := range c.Warning.Sources {
+		secret = secret || s.Token != ""
+	}
+	secret = secret || c.SMTP.Password != "" || c.Warning.Secret != ""
 	if !secret {
 		return nil
 	}

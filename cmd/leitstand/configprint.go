@@ -22,8 +22,9 @@ An unknown key is refused with file, line and the key that was probably meant. R
     leitstand config example    # a file with every key, explained, to begin with
     leitstand config reference  # this page: it is made from the program
 
-The older files ` + "`connections.json` and `gateway.json`" + ` are still read; a room that has one of them and the same part in
-` + "`leitstand.yaml`" + ` is refused, so that nobody edits the one that does not count. How measures act on the outside world stays in
+Files from before there was one configuration (` + "`connections.json`, `gateway.json`, `warning.json`, `employers.json`" + `) are still read, with a
+warning at the start and by the doctor; a room that has one of them and the same part in ` + "`leitstand.yaml`" + ` is refused, so that nobody
+edits the one that does not count. How measures act on the outside world stays in
 ` + "`drivers.yml`" + ` (docs/containment.md), because two people agree to it by its content.
 `)
 	referenceOf(&b, reflect.TypeFor[config](), "", "The file")

@@ -121,7 +121,7 @@ type gatewayServeCmd struct {
 	Listen string        `help:"Address of the gateway." default:"127.0.0.1:8470"`
 	Spool  string        `help:"Directory for what doors buffer. Default: spool beside the table." type:"path" placeholder:"DIR"`
 	Node   string        `help:"Name of this gateway." default:"gateway"`
-	DB     string        `name:"db" help:"postgres://… of the room: follow its doors there and give this gateway's word. Needs --place; the room lists --node under nodes in gateway.json." env:"LEITSTAND_DB"`
+	DB     string        `name:"db" help:"postgres://… of the room: follow its doors there and give this gateway's word. Needs --place; the room lists --node under gateway.nodes." env:"LEITSTAND_DB"`
 	Place  string        `help:"Prefix of the room's schemas (place in its room.json)."`
 	Lease  time.Duration `help:"With --db: how long this gateway serves writes on the regular side after it last heard of the room; then it keeps them." default:"2s"`
 	Keys   string        `help:"Directory with ledger.key, which signs doors.log (leitstand gateway move). Default beside the table." type:"path"`

@@ -30,7 +30,7 @@ type gatewayMoveCmd struct {
 	Second    string   `help:"Second person (id)."`
 	Immediate bool     `help:"Immediate danger: without a second person, who confirms later."`
 	Reason    string   `help:"Why." required:""`
-	Key       string   `help:"OpenSSH key (Ed25519) of --as. Needed where the room's gateway.json names people with their keys. A passphrase is asked for." type:"existingfile" placeholder:"FILE"`
+	Key       string   `help:"OpenSSH key (Ed25519) of --as. Needed where the room's configuration names people (gateway.people) with their keys. A passphrase is asked for." type:"existingfile" placeholder:"FILE"`
 	SecondKey string   `help:"OpenSSH key of --second." type:"existingfile" placeholder:"FILE"`
 	Keys      string   `help:"Directory with ledger.key, which signs the log; one is made when there is none. Default beside the table." type:"path"`
 }

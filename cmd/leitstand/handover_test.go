@@ -59,21 +59,23 @@ func (b *scriptRegular) Compare(ctx context.Context, _ emergency.Comparison) ([]
 }
 
 // regularSystem (regular PLACEMENT…) starts regular systems and names them in
-// the room's connections.json. They end with the script.
+// the room's configuration, which they replace. They end with the script.
 func regularSystem(ts *testscript.TestScript, _ bool, args []string) {
 	_, key, err := ed25519.GenerateKey(nil)
 	ts.Check(err)
 	public, _ := key.Public().(ed25519.PublicKey)
-	var c room.Connections
+	var c struct {
+		Regular []room.RegularConfig `json:"regular"`
+	}
 	for _, place := range args {
 		receiver := emergency.Receiver{Name: "Regelsystem", Key: key, Token: "geheim", Receiving: &scriptRegular{have: map[string]emergency.ListEntry{}}}
 		server := httptest.NewServer(receiver.Handler())
 		ts.Defer(server.Close)
 		c.Regular = append(c.Regular, room.RegularConfig{Placement: catalogue.PlacementID(place), URL: server.URL, Token: "geheim", Key: public})
 	}
-	b, err := json.Marshal(c)
+	b, err := json.Marshal(c) // which is YAML as well
 	ts.Check(err)
-	ts.Check(os.WriteFile(filepath.Join(ts.Getenv("LEITSTAND_DATA"), "connections.json"), b, 0o600))
+	ts.Check(os.WriteFile(filepath.Join(ts.Getenv("LEITSTAND_DATA"), configFile), b, 0o600))
 }
 
 // takeItems (items PLACEMENT N) takes items in, as an emergency service does.

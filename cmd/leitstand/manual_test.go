@@ -22,7 +22,7 @@ var notRun = map[string]string{"systemctl ": "starts a service on this machine"}
 // beforeSection is what a reader of the page has done when he comes to a section.
 var beforeSection = map[string]string{
 	"Set up":                            "exec leitstand init --example\n",
-	"Watch it from outside":             "cp beat.yaml room/leitstand.yaml\nmkdir watch\nexec leitstand serve --listen 127.0.0.1:0 &beat&\nwaitfor watch/beat\n",
+	"Watch it from outside":             "postoffice wache@uebung.invalid\nedit beat.yaml 127.0.0.1:25 $SMTP\ncp beat.yaml room/leitstand.yaml\nmkdir watch\nexec leitstand serve --listen 127.0.0.1:0 &beat&\nwaitfor watch/beat\ncp room/ledger.pub ledger.pub\n",
 	"An attack is suspected":            "kill -INT beat\nwait beat\nrm room/leitstand.yaml\nexec leitstand signal test --as lead\nids\n",
 	"Keeping the record safe":           "mkdir stick\n",
 	"The way back":                      "regular 109900019/eau/nord\nitems 109900019/eau/nord 5\n",
@@ -33,7 +33,7 @@ var beforeSection = map[string]string{
 	"One Kasse's share":                 "",
 	"A newer program":                   "",
 	"When something is wrong":           "",
-	"Sick notes in emergency operation": "cp boxes.json room/connections.json\n",
+	"Sick notes in emergency operation": "cp boxes.yaml room/leitstand.yaml\n",
 }
 
 // beforeCommand is what the page says in words before a command.
@@ -46,6 +46,7 @@ var beforeCommand = map[string]string{
 
 // replaced are names in the page that are others in a test's directory.
 var replaced = strings.NewReplacer(
+	"--pop3 mail.example:995 --user wache ", "--pop3 $POP3 --security plain --user wache@uebung.invalid ",
 	"age1…", "age14mm23kkk7fqwtwxsxr4uqjhlj4vakxl552yea2arg6ksgkssnuksrhh96u",
 	"/media/stick", "$WORK/stick", "/mnt/watch", "$WORK/watch", "/etc/systemd/system/", "$WORK/", "room2", "$WORK/room2", `"`, "'",
 	"c-…", "$ID_c", "m-…", "$ID_m", "s-…", "$ID_s", "F-…", "$ID_F",
@@ -101,9 +102,12 @@ func manualScript(page string) (script string, commands int, problems []string) 
 	b.WriteString(served)
 	b.WriteString("exec leitstand ledger verify --state\nstdout ' 0 problems'\n")
 	b.WriteString("\n-- enter --\n-- protokoll.txt --\nAlle gewechselt.\n-- bericht.txt --\nKeine Spuren.\n-- befund.txt --\nKeine Spuren.\n" +
-		`-- boxes.json --
-{"mailboxes":[{"kasse":"109900019","placement":"109900019/eau/nord","address":"eau@kasse.example","pop3":"127.0.0.1:1","security":"plain","user":"u","password":"p"}],"regular":[]}
-` + "-- beat.yaml --\nheartbeat:\n  every: 1s\n  file: ../watch/beat\n")
+		`-- boxes.yaml --
+mail:
+  mailboxes:
+    - {kasse: "109900019", placement: 109900019/eau/nord, address: eau@kasse.example, pop3: "127.0.0.1:1", security: plain, user: u, password: p}
+` + "-- beat.yaml --\nheartbeat:\n  every: 1s\n  file: ../watch/beat\n  mail_to: wache@uebung.invalid\n" +
+		"smtp:\n  server: 127.0.0.1:25\n  security: plain\n  from: raum@uebung.invalid\n-- wache.pw --\ngeheim\n")
 	return b.String(), commands, problems
 }
 

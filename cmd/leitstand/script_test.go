@@ -69,7 +69,7 @@ func scriptParams(dir string) testscript.Params {
 			"waitfor": waitFor, "snippet": snippet, "cleared": cleared,
 			"sicknote": sickNote, "mailserver": mailServer, "photograph": photograph, "askfiles": askFiles,
 			"regular": regularSystem, "items": takeItems,
-			"eventually": eventually, "edit": edit,
+			"eventually": eventually, "edit": edit, "postoffice": postOffice,
 		},
 	}
 }

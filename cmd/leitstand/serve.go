@@ -19,7 +19,7 @@ type serveCmd struct {
 	copyFlags
 	Listen  string   `help:"Address of the control room. Only loopback until there are logins. Default: listen of the configuration, 127.0.0.1:8460." placeholder:"ADDR"`
 	Log     []string `help:"Log file to watch (several times), besides those of the configuration." type:"path" placeholder:"FILE"`
-	Gateway string   `help:"Address of the room's gateway, which stands before what the configuration or DIR/gateway.json names." placeholder:"ADDR"`
+	Gateway string   `help:"Address of the room's gateway, which stands before what the configuration names." placeholder:"ADDR"`
 	Admin   string   `help:"Address for /metrics, /healthz and /readyz. Loopback only, unless the configuration says otherwise." placeholder:"ADDR"`
 }
 
@@ -91,6 +91,7 @@ func (c *serveCmd) Run(a *app) error {
 	if conf.from != "" {
 		fmt.Fprintf(a.stderr, "Konfiguration: %s (leitstand config show)\n", conf.from)
 	}
+	sayOlder(a, c.Data)
 	return c.beside(a, r, conf.Gateway.Listen, func(ctx context.Context) error {
 		return watched(ctx, a, r, conf, func(ctx context.Context, up func()) error {
 			return withEmployers(ctx, a, r, func(ctx context.Context) error {

@@ -66,6 +66,10 @@ func serveAdmin(ctx context.Context, look func(context.Context) room.Vitals, add
 // the dead-man's signal, the supervisor. rest says when the room is up.
 func watched(ctx context.Context, a *app, r *room.Room, conf *config, rest func(ctx context.Context, up func()) error) error {
 	super := newSupervisor()
+	mail, err := conf.mailWay()
+	if err != nil {
+		return err
+	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return rest(ctx, func() { super.tell(ctx, "READY=1") }) })
 	g.Go(func() error {
@@ -74,6 +78,7 @@ func watched(ctx context.Context, a *app, r *room.Room, conf *config, rest func(
 	g.Go(func() error {
 		return r.RunHeartbeat(ctx, room.Heartbeat{
 			Every: conf.Heartbeat.Every, File: conf.Heartbeat.File, URL: conf.Heartbeat.URL,
+			MailTo: conf.Heartbeat.MailTo, MailEvery: conf.Heartbeat.MailEvery, Mail: mail,
 			Notify: func(v room.Vitals) { super.beat(ctx, v) },
 		})
 	})

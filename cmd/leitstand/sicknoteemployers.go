@@ -191,8 +191,8 @@ func (c *sicknoteReportsCmd) Run(a *app) error {
 	return err
 }
 
-// withEmployers answers employers beside what serves the room, when the room has
-// employers.json. One ends with the other.
+// withEmployers answers employers beside what serves the room, when the
+// configuration names them. One ends with the other.
 func withEmployers(ctx context.Context, a *app, r *room.Room, serve func(context.Context) error) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()

@@ -130,7 +130,7 @@ type signalSourcesCmd struct{ roomFlags }
 // Run prints the figures of all sources.
 func (c *signalSourcesCmd) Run(a *app) error {
 	return c.act(a, "", "signal.sources", nil, func(raw json.RawMessage) error {
-		return table(a, raw, "Keine Quellen: warning.json oder serve --log nennen sie.",
+		return table(a, raw, "Keine Quellen: warning.sources in leitstand.yaml oder serve --log nennen sie.",
 			"Quelle Art Ereignisse beschädigt verworfen abgewiesen Lücken wartet Druck zuletzt Fehler", func(f warning.Figures) []string {
 				return []string{
 					f.Name, f.Kind, fmt.Sprint(f.Events), fmt.Sprint(f.Damaged), fmt.Sprint(f.Dropped), fmt.Sprint(f.Refused), fmt.Sprint(f.Gaps),

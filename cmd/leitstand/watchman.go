@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"strings"
 	"sync"
 	"time"
 
@@ -19,13 +20,15 @@ import (
 // watchmanCmd stands outside of the room, best on another machine, and raises the
 // alarm when the dead-man's signal stops. It holds no data and needs no room.
 type watchmanCmd struct {
-	File   string        `help:"Signal file that the room rewrites (heartbeat.file)." type:"path" placeholder:"FILE"`
-	Listen string        `help:"Address that takes the room's pings (heartbeat.url: http://ADDR/)." placeholder:"ADDR"`
-	URL    string        `name:"url" help:"The room's /readyz to ask instead of waiting for a signal." placeholder:"URL"`
-	After  time.Duration `help:"Silence that is an alarm: at least twice the room's heartbeat." default:"5m"`
-	Every  time.Duration `help:"How often to look." default:"10s"`
-	Alarm  []string      `help:"Program to run on alarm and on its end, followed by its arguments (one flag each); LEITSTAND_ALARM is silent or back, LEITSTAND_TEXT says why." placeholder:"PROGRAM" sep:"none"`
-	Once   bool          `help:"Look once, for cron and monitoring. Exit 0: it lives, 1: silent."`
+	File   string `help:"Signal file that the room rewrites (heartbeat.file)." type:"path" placeholder:"FILE"`
+	Listen string `help:"Address that takes the room's pings (heartbeat.url: http://ADDR/)." placeholder:"ADDR"`
+	URL    string `name:"url" help:"The room's /readyz to ask instead of waiting for a signal." placeholder:"URL"`
+	watchmanMail
+	Key   string        `help:"Public key of the room (ledger.pub): signals that it did not sign do not count. Anybody can send mail." type:"existingfile" placeholder:"FILE"`
+	After time.Duration `help:"Silence that is an alarm. Default: three times what the last signal promised, 5m at least."`
+	Every time.Duration `help:"How often to look. Default: 10s, a mailbox 1m."`
+	Alarm []string      `help:"Program to run on alarm and on its end, followed by its arguments (one flag each); LEITSTAND_ALARM is silent or back, LEITSTAND_TEXT says why." placeholder:"PROGRAM" sep:"none"`
+	Once  bool          `help:"Look once, for cron and monitoring. Exit 0: it lives, 1: silent."`
 }
 
 // maxBeat is far more than a signal has.
@@ -34,18 +37,25 @@ const maxBeat = 64 << 10
 // Run watches until it is stopped.
 func (c *watchmanCmd) Run(a *app) error {
 	sources := 0
-	for _, s := range []string{c.File, c.Listen, c.URL} {
+	for _, s := range []string{c.File, c.Listen, c.URL, c.POP3} {
 		if s != "" {
 			sources++
 		}
 	}
 	if sources != 1 || c.Listen != "" && c.Once {
-		return errors.New("name one of --file, --url and --listen (--listen does not go with --once)")
+		return errors.New("name one of --file, --pop3, --url and --listen (--listen does not go with --once)")
 	}
 	w := &watchman{cmd: c, app: a, heard: time.Now(), client: &http.Client{Timeout: 10 * time.Second}}
+	if c.Key != "" {
+		b, err := os.ReadFile(c.Key)
+		if err != nil {
+			return fmt.Errorf("reading the room's key: %w", err)
+		}
+		w.public = strings.TrimSpace(string(b))
+	}
 	if c.Once {
 		err := w.look(a.ctx)
-		if err == nil && !w.seen.At.IsZero() && time.Since(w.seen.At) > c.After {
+		if err == nil && !w.seen.At.IsZero() && time.Since(w.seen.At) > w.limit() {
 			err = fmt.Errorf("the newest signal is of %s", w.seen.At.Format(time.RFC3339))
 		}
 		if err != nil {
@@ -67,7 +77,7 @@ func (c *watchmanCmd) Run(a *app) error {
 		select {
 		case <-a.ctx.Done():
 			return nil
-		case <-time.After(max(10*time.Millisecond, c.Every)):
+		case <-time.After(w.every()):
 		}
 	}
 }
@@ -77,6 +87,7 @@ type watchman struct {
 	cmd    *watchmanCmd
 	app    *app
 	client *http.Client
+	public string // of the room; empty: signals are believed
 
 	mu     sync.Mutex
 	heard  time.Time // newest sign of life
@@ -90,7 +101,7 @@ func (w *watchman) round(ctx context.Context) {
 	w.mu.Lock()
 	quiet := time.Since(w.heard)
 	was := w.silent
-	w.silent = quiet > w.cmd.After
+	w.silent = quiet > w.limit()
 	is := w.silent
 	w.mu.Unlock()
 	switch {
@@ -116,6 +127,8 @@ func (w *watchman) look(ctx context.Context) error {
 		}
 		defer func() { _ = f.Close() }() // only read
 		return w.take(f)
+	case w.cmd.POP3 != "":
+		return w.lookIntoMailbox(ctx)
 	case w.cmd.URL != "":
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, w.cmd.URL, nil)
 		if err != nil {
@@ -136,13 +149,22 @@ func (w *watchman) look(ctx context.Context) error {
 	return nil
 }
 
-// take reads a signal. The same one again is no sign of life, and a room whose
-// ledger has become shorter is not the room that was there before.
+// take reads a signal.
 func (w *watchman) take(r io.Reader) error {
 	var b room.Beat
 	if err := json.NewDecoder(io.LimitReader(r, maxBeat)).Decode(&b); err != nil {
 		return fmt.Errorf("this is no signal of a room: %w", err)
 	}
+	if err := w.genuine(b); err != nil {
+		return err
+	}
+	return w.notice(b)
+}
+
+// notice counts a signal. The same one again is no sign of life, and a room whose
+// ledger has become shorter is not the room that was there before. Where the
+// room's key is known, an older one does not count either: somebody may repeat it.
+func (w *watchman) notice(b room.Beat) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	switch {
@@ -150,6 +172,8 @@ func (w *watchman) take(r io.Reader) error {
 		return fmt.Errorf("the signal is of another room (%s, not %s)", b.Room, w.seen.Room)
 	case b.Entries < w.seen.Entries:
 		return fmt.Errorf("the room's ledger has become shorter: %d entries, there were %d. An old backup, or somebody rewrote it", b.Entries, w.seen.Entries)
+	case w.public != "" && b.At.Before(w.seen.At):
+		return fmt.Errorf("the signal is older (%s) than one seen before: the room's clock was set back, or somebody repeats old signals", b.At.Format(time.RFC3339))
 	case b.At.Equal(w.seen.At):
 		return errors.New("the signal is not renewed")
 	}
