@@ -5,7 +5,8 @@
 // and nothing that stays in the memory of the accepting process can open what
 // was closed a moment ago: every envelope has a key of its own (HPKE base mode,
 // RFC 9180, with the hybrid of ML-KEM-768 and X25519, HKDF-SHA-256 and
-// AES-256-GCM). What is taken off a stolen disk today stays closed to a
+// AES-256-GCM), also where several that are in memory at the same moment share
+// an encapsulation ([Together]). What is taken off a stolen disk today stays closed to a
 // quantum computer tomorrow.
 //
 // The package promises:

@@ -9,7 +9,7 @@ import (
 // MaxPlaintext is the longest body an envelope takes, in bytes (64 MiB).
 const MaxPlaintext = 64 << 20
 
-// Overhead is what an envelope is longer than its plain text, in bytes.
+// Overhead is what an envelope of [PublicKey.Seal] is longer than its plain text, in bytes.
 const Overhead = headerLen + encapsulatedLen + tagLen
 
 // An envelope is magic (4) | key id (16) | encapsulated key (1120) | ciphertext and tag.
@@ -51,11 +51,17 @@ func (k *PrivateKey) Open(sealed, aad []byte) ([]byte, error) {
 	if id != k.ID() {
 		return nil, fmt.Errorf("opening with %v: %w: %v", k.ID(), ErrOtherKey, id)
 	}
-	enc := sealed[headerLen : headerLen+encapsulatedLen]
-	_, kdf, aead := suite()
-	r, err := hpke.NewRecipient(enc, k.key, kdf, aead, info(sealed[:headerLen]))
+	if isTogether(sealed) {
+		r, err := k.decapsulate(sealed, hpke.ExportOnly())
+		if err != nil {
+			return nil, err
+		}
+		return k.openTogether(r, sealed, aad)
+	}
+	_, _, aead := suite()
+	r, err := k.decapsulate(sealed, aead)
 	if err != nil {
-		return nil, fmt.Errorf("opening with %v: %w", k.ID(), ErrTampered)
+		return nil, err
 	}
 	plain, err := r.Open(aad, sealed[headerLen+encapsulatedLen:])
 	if err != nil {
@@ -64,18 +70,31 @@ func (k *PrivateKey) Open(sealed, aad []byte) ([]byte, error) {
 	return plain, nil
 }
 
+// decapsulate opens the encapsulated key of an envelope.
+func (k *PrivateKey) decapsulate(sealed []byte, aead hpke.AEAD) (*hpke.Recipient, error) {
+	_, kdf, _ := suite()
+	r, err := hpke.NewRecipient(sealed[headerLen:headerLen+encapsulatedLen], k.key, kdf, aead, info(sealed[:headerLen]))
+	if err != nil {
+		return nil, fmt.Errorf("opening with %v: %w", k.ID(), ErrTampered)
+	}
+	return r, nil
+}
+
 // RecipientOf tells without any key which key opens an envelope. It checks
 // the form only: the envelope may still have been tampered with.
 func RecipientOf(sealed []byte) (KeyID, error) {
 	var id KeyID
-	rest, ok := bytes.CutPrefix(sealed, []byte(magicSealed))
-	if !ok {
+	overhead := Overhead
+	switch {
+	case isTogether(sealed):
+		overhead += placeLen
+	case !bytes.HasPrefix(sealed, []byte(magicSealed)):
 		return id, fmt.Errorf("%w: starts with %x, not %x", ErrFormat, sealed[:min(len(sealed), magicLen)], magicSealed)
 	}
-	if n := len(sealed); n < Overhead || n > Overhead+MaxPlaintext {
+	if n := len(sealed); n < overhead || n > overhead+MaxPlaintext {
 		return id, fmt.Errorf("%w: an envelope of %d bytes", ErrFormat, n)
 	}
-	copy(id[:], rest)
+	copy(id[:], sealed[magicLen:])
 	return id, nil
 }
 
@@ -105,6 +124,14 @@ func (r *Ring) Add(keys ...*PrivateKey) {
 
 // Open opens with the key that the envelope names; ErrOtherKey when the ring has none.
 func (r *Ring) Open(sealed, aad []byte) ([]byte, error) {
+	k, err := r.keyOf(sealed)
+	if err != nil {
+		return nil, err
+	}
+	return k.Open(sealed, aad)
+}
+
+func (r *Ring) keyOf(sealed []byte) (*PrivateKey, error) {
 	id, err := RecipientOf(sealed)
 	if err != nil {
 		return nil, fmt.Errorf("opening with a ring: %w", err)
@@ -113,7 +140,7 @@ func (r *Ring) Open(sealed, aad []byte) ([]byte, error) {
 	if !ok {
 		return nil, fmt.Errorf("opening with a ring of %d keys: %w: %v", len(r.keys), ErrOtherKey, id)
 	}
-	return k.Open(sealed, aad)
+	return k, nil
 }
 
 // Reseal moves an envelope to another key, with the same additional data.

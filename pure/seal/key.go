@@ -26,6 +26,7 @@ var (
 // Four bytes open every format: three for the kind, one for the version.
 const (
 	magicSealed  = "LSE\x01"
+	magicShared  = "LSE\x02" // several closed together
 	magicPublic  = "LSP\x01"
 	magicPrivate = "LSS\x01"
 	magicWrapped = "LSW\x01"
