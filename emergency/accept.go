@@ -98,6 +98,8 @@ func firstStanding(d Draft) (Standing, error) {
 // the book is not open, the epoch is not the current one (ErrNotOpen, ErrEpoch)
 // or a key was used for another content (ErrKeyReused).
 func (j *Journal) Accept(ctx context.Context, p catalogue.PlacementID, epoch int64, at time.Time, actor string, drafts ...Draft) ([]Accepted, error) {
+	j.together.enter()
+	defer j.together.leave()
 	sealed := make([]Sealed, 0, len(drafts))
 	for _, d := range drafts {
 		s, err := j.Seal(d)

@@ -225,10 +225,11 @@ func (j *Journal) contents(ctx context.Context, items []Item) (bodies map[Number
 		byNumber[it.Number] = it
 	}
 	err = chunks(items, func(part []Item) error {
-		args := make([]any, len(part))
+		numbers := make([]Number, len(part))
 		for i, it := range part {
-			args[i] = int64(it.Number)
+			numbers[i] = it.Number
 		}
+		where, args := numberIs("b.number", 1, numbers)
 		var decided []Number
 		_, err := db.Collect(ctx, j.store, func(r *sql.Rows) (struct{}, error) {
 			var n Number
@@ -241,7 +242,7 @@ func (j *Journal) contents(ctx context.Context, items []Item) (bodies map[Number
 			}
 			return struct{}{}, err
 		}, `select b.number, b.sealed, coalesce(c.decision, '') from journal_body b left join journal_conflict c on c.number = b.number
-			where b.number in (`+inList(1, len(part))+`)`, args...)
+			where `+where, args...)
 		if err != nil {
 			return fmt.Errorf("reading bodies: %w", err)
 		}

@@ -49,8 +49,9 @@ type Handover struct {
 	Hook func(point string) error
 
 	// ahead are items of the next batch, opened while this one is put on record,
-	// under way and settled. Only pack reads it, after looking has ended.
-	ahead   map[string]opened
+	// under way and settled. It is read only after looking has ended, and used only
+	// if the batch's own transaction finds them unchanged.
+	ahead   map[Number]opened
 	looking sync.WaitGroup
 	took    time.Duration // that the last batch was under way, whatever the room's clock says
 }
@@ -175,11 +176,11 @@ func (h *Handover) deliver(ctx context.Context, now time.Time, b batch, p Parcel
 
 // lookAhead opens items of the next batch. What fails here is met again, and
 // reported, when it is their turn.
-func (h *Handover) lookAhead(ctx context.Context, items []Item) map[string]opened {
+func (h *Handover) lookAhead(ctx context.Context, items []Item) map[Number]opened {
 	if len(items) == 0 {
 		return nil
 	}
-	opener, err := h.Journal.Opener(ctx)
+	opener, err := h.Journal.reader(ctx)
 	if err != nil {
 		return nil
 	}
@@ -194,10 +195,10 @@ func (h *Handover) lookAhead(ctx context.Context, items []Item) map[string]opene
 		packed[i], a, b = h.packOne(ctx, opener, items[i], bodies[items[i].Number], over[items[i].Number])
 		fine[i] = a == nil && b == nil
 	})
-	ahead := make(map[string]opened, len(items))
+	ahead := make(map[Number]opened, len(items))
 	for i, it := range items {
 		if fine[i] {
-			ahead[it.ID] = opened{it, packed[i]}
+			ahead[it.Number] = opened{it, packed[i]}
 		}
 	}
 	return ahead
@@ -226,8 +227,22 @@ func (h *Handover) inFlight(ctx context.Context) (batch, bool, error) {
 	return b, true, nil
 }
 
+// errStale says that an item changed after it was packed and before it was sent.
+var errStale = errors.New("item changed while it was packed")
+
 // begin makes the next batch and puts it on record before it leaves.
 func (h *Handover) begin(ctx context.Context, now time.Time) (batch, Parcel, error) {
+	for {
+		b, p, err := h.tryBegin(ctx, now)
+		if !errors.Is(err, errStale) {
+			return b, p, err
+		}
+		h.looking.Wait()
+		h.ahead = nil // as it is now, then
+	}
+}
+
+func (h *Handover) tryBegin(ctx context.Context, now time.Time) (batch, Parcel, error) {
 	items, rest, err := h.ready(ctx)
 	if err != nil || len(items) == 0 {
 		return batch{}, Parcel{}, err
@@ -245,7 +260,12 @@ func (h *Handover) begin(ctx context.Context, now time.Time) (batch, Parcel, err
 	h.looking.Go(func() { h.ahead = h.lookAhead(ctx, rest) })
 	changes := make([]Change, len(items))
 	for i, it := range items {
-		changes[i] = Change{Number: it.Number, Apply: func(s Standing) (Standing, error) { return s.Send(b.id) }}
+		changes[i] = Change{Number: it.Number, Apply: func(s Standing) (Standing, error) {
+			if s != it.Standing {
+				return s, errStale
+			}
+			return s.Send(b.id)
+		}}
 	}
 	err = h.Journal.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
 		if _, err := tx.Exec(ctx, `insert into journal_batch (id, placement, channel, state, items, made, attempts, holder, lease, next, error, receipt)
@@ -278,44 +298,6 @@ func (h *Handover) resume(ctx context.Context, now time.Time, b batch) (Parcel, 
 	return p, err
 }
 
-// ready lists what goes into the next batch, in order, and what will follow it.
-// Nothing overtakes an item that nobody has read yet: it may be about the same person.
-func (h *Handover) ready(ctx context.Context) (batch, rest []Item, err error) {
-	most := h.MaxItems
-	if most == 0 {
-		most = 500
-	}
-	var items []Item
-	for _, state := range []State{Pending, Held} { // each in the order of an index; one query for both would sort all of them
-		part, err := db.Collect(ctx, h.Journal.store, scanItem, itemQuery+`where s.placement = $1 and s.state = $2
-			and s.number < coalesce((select min(number) from journal_standing where placement = $1 and state = 'unread'), 9223372036854775807)
-			order by s.position limit $3`, string(h.Placement), string(state), 2*most)
-		if err != nil {
-			return nil, nil, fmt.Errorf("listing what is to be handed over: %w", err)
-		}
-		items = append(items, part...)
-	}
-	slices.SortFunc(items, func(a, b Item) int { return cmp.Compare(a.Position, b.Position) })
-	size, n, limit := int64(0), 0, h.MaxBytes
-	if limit == 0 {
-		limit = 8 << 20
-	}
-	for n < min(len(items), most) {
-		if size += items[n].Size; size > limit && n > 0 {
-			break
-		}
-		n++
-	}
-	rest, size = items[n:min(len(items), n+most)], 0
-	for i, it := range rest {
-		if size += it.Size; size > limit {
-			rest = rest[:i]
-			break
-		}
-	}
-	return items[:n], rest, nil
-}
-
 type brokenItem struct {
 	number Number
 	err    error
@@ -325,11 +307,11 @@ type brokenItem struct {
 func (h *Handover) pack(ctx context.Context, id string, items []Item) (Parcel, []brokenItem, error) {
 	p := Parcel{Version: WireVersion, Kasse: h.Journal.kasse, Placement: h.Placement, Batch: id}
 	h.looking.Wait()
-	opener, err := h.Journal.Opener(ctx)
+	opener, err := h.Journal.reader(ctx)
 	if err != nil {
 		return p, nil, err
 	}
-	missing := slices.DeleteFunc(slices.Clone(items), func(it Item) bool { a, ok := h.ahead[it.ID]; return ok && a.item == it })
+	missing := slices.DeleteFunc(slices.Clone(items), func(it Item) bool { a, ok := h.ahead[it.Number]; return ok && a.item == it })
 	bodies, over, err := h.Journal.contents(ctx, missing)
 	if err != nil {
 		return p, nil, err
@@ -337,7 +319,7 @@ func (h *Handover) pack(ctx context.Context, id string, items []Item) (Parcel, [
 	packed := make([]ParcelItem, len(items))
 	unopened, undescribed := make([]error, len(items)), make([]error, len(items))
 	inParallel(len(items), func(i int) {
-		if a, ok := h.ahead[items[i].ID]; ok && a.item == items[i] {
+		if a, ok := h.ahead[items[i].Number]; ok && a.item == items[i] {
 			packed[i] = a.parcel
 			return
 		}
@@ -441,7 +423,7 @@ func (h *Handover) Recall(ctx context.Context, now time.Time, actor, reason stri
 		if err != nil || n == 0 {
 			return err
 		}
-		numbers, err := numbersOf(ctx, tx, b.id)
+		numbers, _, err := numbersOf(ctx, tx, b.id)
 		if err != nil {
 			return err
 		}

@@ -21,6 +21,7 @@ type Journal struct {
 	kasse    catalogue.KasseID
 	store    *db.DB
 	public   atomic.Pointer[seal.PublicKey] // newest: what bodies are sealed to
+	together together
 	index    []byte
 	key      string // public half of the ledger key
 
@@ -41,6 +42,14 @@ func (j *Journal) Head(ctx context.Context) (head ledger.Head, ok bool, err erro
 
 // Opener opens the bodies of this journal; ErrLocked while nobody has unlocked the room.
 func (j *Journal) Opener(ctx context.Context) (Opener, error) {
+	ring, err := j.keys(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return ring, nil
+}
+
+func (j *Journal) keys(ctx context.Context) (*seal.Ring, error) {
 	j.journals.mu.Lock()
 	defer j.journals.mu.Unlock()
 	if j.journals.master == nil {

@@ -165,7 +165,9 @@ func (j *Journal) envelope(id string, content []byte) (sealed []byte, commitment
 	c, salt := seal.Commit(digest[:])
 	plain := make([]byte, 0, len(salt)+len(content))
 	plain = append(append(plain, salt[:]...), content...)
-	sealed, err = j.public.Load().Seal(plain, j.aad(id))
+	j.together.enter()
+	defer j.together.leave()
+	sealed, err = j.together.seal(j.public.Load(), plain, j.aad(id))
 	return sealed, c.String(), err
 }
 
@@ -203,7 +205,9 @@ func (j *Journal) openEnvelope(o Opener, id, commitment string, sealed []byte) (
 // SealNote closes something small that belongs to the journal but is no item,
 // such as a letter. The purpose binds it to its place.
 func (j *Journal) SealNote(purpose string, plain []byte) ([]byte, error) {
-	return j.public.Load().Seal(plain, j.aad(purpose))
+	j.together.enter()
+	defer j.together.leave()
+	return j.together.seal(j.public.Load(), plain, j.aad(purpose))
 }
 
 // OpenNote opens what SealNote closed; ErrLocked while nobody has unlocked the room.

@@ -101,6 +101,10 @@ var Schema = db.Migrations{Package: "emergency", Steps: []string{`
 `, `
 	alter table journal_standing add column settled bigint not null default 0;
 	alter table journal_batch add column took bigint not null default 0;
+`, `
+	-- journal_standing_ready serves the same questions. From here on bodies may be
+	-- sealed together, which an older program cannot open: it refuses this step.
+	drop index journal_standing_state;
 `}}
 
 // itemRow is journal_item as the ledger keeps it.
@@ -234,12 +238,9 @@ func chunks[T any](values []T, fn func([]T) error) error {
 func loadStandings(ctx context.Context, q db.Querier, numbers []Number) ([]Standing, error) {
 	out := make([]Standing, 0, len(numbers))
 	err := chunks(numbers, func(part []Number) error {
-		args := make([]any, len(part))
-		for i, n := range part {
-			args[i] = int64(n)
-		}
+		where, args := numberIs("number", 1, part)
 		got, err := db.Collect(ctx, q, scanStanding,
-			`select `+standingColumns+` from journal_standing where number in (`+inList(1, len(part))+`) order by number`, args...)
+			`select `+standingColumns+` from journal_standing where `+where+` order by number`, args...)
 		out = append(out, got...)
 		return err
 	})

@@ -83,11 +83,7 @@ func (h *Handover) sealVersion(it ReceiptItem) ([]byte, error) {
 }
 
 func (h *Handover) settleTx(ctx context.Context, tx *db.Tx, now time.Time, r Receipt, said remarks, sealed []byte, digest [32]byte) error {
-	numbers, err := numbersOf(ctx, tx, r.Batch)
-	if err != nil {
-		return err
-	}
-	settled, err := settledOf(ctx, tx, r.Batch)
+	numbers, settled, err := numbersOf(ctx, tx, r.Batch)
 	if err != nil {
 		return err
 	}
@@ -171,34 +167,24 @@ func safeCode(code string) string {
 	return code
 }
 
-// settledOf names the items of a batch whose outcome is known already.
-func settledOf(ctx context.Context, q db.Querier, batchID string) (map[string]bool, error) {
-	out := map[string]bool{}
-	_, err := db.Collect(ctx, q, func(r *sql.Rows) (struct{}, error) {
-		var id string
-		err := r.Scan(&id)
-		out[id] = true
-		return struct{}{}, err
-	}, `select i.id from journal_standing s join journal_item i on i.number = s.number where s.batch = $1 and s.result <> ''`, batchID)
-	if err != nil {
-		return nil, fmt.Errorf("reading batch %s: %w", batchID, err)
-	}
-	return out, nil
-}
-
-func numbersOf(ctx context.Context, q db.Querier, batchID string) (map[string]Number, error) {
-	numbers := map[string]Number{}
-	_, err := db.Collect(ctx, q, func(r *sql.Rows) (struct{}, error) {
-		var id string
+// numbersOf reads which items a batch has, by id, and which of them have an
+// outcome already.
+func numbersOf(ctx context.Context, q db.Querier, batchID string) (numbers map[string]Number, settled map[string]bool, err error) {
+	numbers, settled = map[string]Number{}, map[string]bool{}
+	_, err = db.Collect(ctx, q, func(r *sql.Rows) (struct{}, error) {
+		var id, result string
 		var n Number
-		err := r.Scan(&id, &n)
+		err := r.Scan(&id, &n, &result)
 		numbers[id] = n
+		if result != "" {
+			settled[id] = true
+		}
 		return struct{}{}, err
-	}, `select i.id, i.number from journal_standing s join journal_item i on i.number = s.number where s.batch = $1`, batchID)
+	}, `select i.id, i.number, s.result from journal_standing s join journal_item i on i.number = s.number where s.batch = $1`, batchID)
 	if err != nil {
-		return nil, fmt.Errorf("reading batch %s: %w", batchID, err)
+		return nil, nil, fmt.Errorf("reading batch %s: %w", batchID, err)
 	}
-	return numbers, nil
+	return numbers, settled, nil
 }
 
 // Reopen takes an item up again that was rejected, after what was wrong there is

@@ -77,16 +77,13 @@ func updateStandings(ctx context.Context, tx *db.Tx, was map[Number]Standing, ch
 
 func updateGroup(ctx context.Context, tx *db.Tx, columns []column, numbers []Number) error {
 	set := make([]string, len(columns))
-	args := make([]any, 0, len(columns)+len(numbers))
+	args := make([]any, 0, len(columns)+4)
 	for i, c := range columns {
 		set[i] = fmt.Sprintf("%s = $%d", c.name, i+1)
 		args = append(args, c.value)
 	}
-	for _, n := range numbers {
-		args = append(args, int64(n))
-	}
-	n, err := tx.Exec(ctx, `update journal_standing set `+strings.Join(set, ", ")+
-		` where number in (`+inList(len(columns)+1, len(numbers))+`)`, args...)
+	where, these := numberIs("number", len(args)+1, numbers)
+	n, err := tx.Exec(ctx, `update journal_standing set `+strings.Join(set, ", ")+` where `+where, append(args, these...)...)
 	if err == nil && n != int64(len(numbers)) {
 		err = fmt.Errorf("%d of %d items were changed", n, len(numbers))
 	}
