@@ -1,6 +1,7 @@
 package web_test
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -93,7 +94,7 @@ func consent(h *house, at string) {
 	}
 	h.get(at).says("✓ zugestimmt", "Ines Übungsleiter").never("Zustimmen</span>")
 	h.post(at, form).is(http.StatusConflict)
-	h.get("/massnahmen").says("Stufe 3", "von zwei Personen angeordnet", "Rücknahme ohne forensische Freigabe ist möglich bis")
+	h.get("/massnahmen").says("Stufe 3", "von zwei Personen angeordnet", fmt.Sprintf("Noch getrennt: %d Stellen", len(off(h))), "Rücknahme ohne forensische Freigabe ist möglich bis")
 }
 
 // confirm confirms the state of a cell.

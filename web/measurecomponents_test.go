@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"testing"
 
+	"leitstand/access"
 	"leitstand/catalogue"
 	"leitstand/containment"
 	"leitstand/operation"
@@ -32,10 +33,16 @@ func TestASharedComponentIsChosenPreviewedAndCutOnScreen(t *testing.T) {
 	if err != nil || len(all) != 1 {
 		t.Fatalf("%+v %v", all, err)
 	}
-	h.get("/massnahmen").is(http.StatusOK).sound().says("Rücknahme ohne forensische Freigabe ist möglich bis", "0 Stellen")
+	h.get("/massnahmen").is(http.StatusOK).sound().says("Rücknahme ohne forensische Freigabe ist möglich bis", "0 Stellen", "Noch getrennt: eine Komponente")
 	h.post("/massnahmen/vorschau", form).is(http.StatusOK).sound().says("schon abgetrennt")
 	back := h.post("/massnahmen/"+all[0].ID, url.Values{"als": {"operator"}, "grund": {"Fehlalarm"}, "zuruecknehmen": {"1"}}).is(http.StatusSeeOther).location
 	if back != "/entscheidungen" {
 		t.Errorf("led to %s", back)
 	}
+	open, err := access.Open(h.ctx(), h.room.Store)
+	if err != nil || len(open) != 1 {
+		t.Fatalf("%+v %v", open, err)
+	}
+	agree(h, "/entscheidungen/"+open[0].ID, "lead")
+	h.get("/massnahmen").is(http.StatusOK).sound().says("nichts mehr getrennt").never("Noch getrennt", "Rücknahme anfragen")
 }

@@ -28,6 +28,7 @@ type measureView struct {
 	UndoUntil string // how long taking back may be asked for, in words; empty: no more
 	Affected  []string
 	Parts     []string // names of shared components that went off
+	Off       string   // what is still off the network by it, in words; empty: everything is back or off by another measure
 }
 
 // measures lists what was ordered, with the ways to confirm and to take back.
@@ -47,28 +48,48 @@ func (s *server) measures(w http.ResponseWriter, r *http.Request) error {
 	for _, m := range all {
 		v := measureView{Measure: m}
 		kassen := map[string]bool{}
+		off, parts := 0, 0
 		for _, id := range m.Placements {
 			k, _, _, _ := id.Split()
 			kassen[s.kasseName(k)] = true
-			if row, ok := state.Placement(id); ok && undoable(&row.Track, m.ID, now) {
-				v.UndoUntil = s.moment(row.Cut.UndoUntil, now).Abs
+			if row, ok := state.Placement(id); ok {
+				off += s.stillOff(&row.Track, &v, now)
 			}
 		}
 		for _, id := range m.Components {
 			v.Parts = append(v.Parts, s.nodeName(string(id)))
-			if row, ok := state.Component(id); ok && undoable(&row.Track, m.ID, now) {
-				v.UndoUntil = s.moment(row.Cut.UndoUntil, now).Abs
+			if row, ok := state.Component(id); ok {
+				parts += s.stillOff(&row.Track, &v, now)
 			}
 		}
+		v.Off = offWords(off, parts)
 		v.Affected = slices.Sorted(maps.Keys(kassen))
 		page.Measures = append(page.Measures, v)
 	}
 	return s.render(w, r, http.StatusOK, "massnahmen", page)
 }
 
-// undoable reports whether taking a measure back may still be asked for.
-func undoable(t *operation.Track, measure string, now time.Time) bool {
-	return t.Cut != nil && t.Cut.Measure == measure && t.Regular == operation.Cut && now.Before(t.Cut.UndoUntil)
+// stillOff is 1 for what is off the network by a measure, and notes how long
+// taking it back may be asked for.
+func (s *server) stillOff(t *operation.Track, v *measureView, now time.Time) int {
+	if t.Cut == nil || t.Cut.Measure != v.ID || t.Regular != operation.Cut {
+		return 0
+	}
+	if now.Before(t.Cut.UndoUntil) {
+		v.UndoUntil = s.moment(t.Cut.UndoUntil, now).Abs
+	}
+	return 1
+}
+
+func offWords(placements, components int) string {
+	var out []string
+	if placements > 0 {
+		out = append(out, catalogue.Counted(placements, "eine Stelle", "%s Stellen"))
+	}
+	if components > 0 {
+		out = append(out, catalogue.Counted(components, "eine Komponente", "%s Komponenten"))
+	}
+	return strings.Join(out, " und ")
 }
 
 // unsettledActs are the acts outside that a person must look at, oldest first. One
