@@ -1,12 +1,15 @@
 package room_test
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
 	"testing"
 
+	"leitstand/base/db"
 	"leitstand/catalogue"
+	"leitstand/emergency"
 	"leitstand/room"
 )
 
@@ -34,7 +37,7 @@ func practiceRoomOf(t *testing.T, cat *catalogue.Catalogue) (*room.Room, room.Op
 }
 
 func TestABackupMadeWhileTheRoomRunsIsRestoredAndVerified(t *testing.T) {
-	r, opt := practiceRoom(t)
+	r, _ := practiceRoom(t)
 	to := filepath.Join(t.TempDir(), "backup")
 	m, err := room.Do[room.Manifest](t.Context(), r, "operator", "backup", map[string]string{"to": to})
 	if err != nil {
@@ -52,12 +55,95 @@ func TestABackupMadeWhileTheRoomRunsIsRestoredAndVerified(t *testing.T) {
 			t.Errorf("%s: %v", rep.Ledger, rep.Problems)
 		}
 	}
-	if err := r.Close(); err != nil {
+}
+
+// TestOneKasseAloneIsPutBackFromABackupAndFromTheContinuousCopy breaks the journal of one
+// Kasse after each copy; what is there is kept, and a room that is served is left alone.
+func TestOneKasseAloneIsPutBackFromABackupAndFromTheContinuousCopy(t *testing.T) {
+	onEach(t, func(t *testing.T, opt room.Options) {
+		cat := small()
+		k := cat.Kassen[0].ID
+		r, err := room.Init(t.Context(), opt, room.Setup{Name: "Eine Kasse", Exercise: true, Catalogue: cat, People: room.PracticePeople(k), Owner: "operator"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		opt.CopyTo = filepath.Join(t.TempDir(), "second")
+		if err := errors.Join(r.Close(), room.PreparePlace(opt.Data, opt.CopyTo)); err != nil {
+			t.Fatal(err)
+		}
+		resign := func() error { return nil }
+		if opt.Database != "" {
+			lease, err := room.Lead(t.Context(), opt)
+			if err != nil {
+				t.Fatal(err)
+			}
+			opt.Guard, resign = lease.Guard, lease.Close
+		}
+		r, stop := copying(t, opt)
+		fill(t, r, k, 3, 100)
+		waitForCopy(t, r)
+		backup := filepath.Join(t.TempDir(), "kasse")
+		do[room.Manifest](t, r, "operator", "backup", map[string]string{"to": backup, "kasse": string(k)})
+		waitForCopy(t, r)
+		if _, _, err := room.RestoreKasse(t.Context(), backup, k, opt); !errors.Is(err, db.ErrInUse) && !errors.Is(err, db.ErrNotLeading) {
+			t.Errorf("a room that is served: %v", err)
+		}
+		stop()
+		if err := resign(); err != nil {
+			t.Fatal(err)
+		}
+		second := opt.CopyTo
+		opt.Guard, opt.CopyTo = nil, ""
+		for _, from := range []string{backup, second} {
+			kasseBack(t, opt, k, from)
+		}
+	})
+}
+
+// kasseBack spoils the journal of a Kasse, puts it back, and looks at everything.
+func kasseBack(t *testing.T, opt room.Options, k catalogue.KasseID, from string) {
+	t.Helper()
+	spoilItems(t, opt, k)
+	_, reports, err := room.RestoreKasse(t.Context(), from, k, opt)
+	if err != nil || len(reports) != 2 {
+		t.Fatalf("%d ledgers, %v", len(reports), err)
+	}
+	for _, rep := range reports {
+		if len(rep.Problems) > 0 {
+			t.Errorf("%s: %+v", rep.Ledger, rep.Problems)
+		}
+	}
+	r, err := room.Open(t.Context(), opt)
+	if err != nil {
 		t.Fatal(err)
 	}
-	kasse := r.Catalogue.Kassen[0].ID
-	if _, _, err := room.RestoreKasse(t.Context(), to, kasse, opt); err != nil {
-		t.Errorf("one Kasse alone: %v", err)
+	defer func() { _ = r.Close() }()
+	if c := counts(t, r, k); c.Taken != 3 {
+		t.Errorf("items: %+v", c)
+	}
+	verifyAll(t, r)
+}
+
+// spoilItems alters what was accepted for a Kasse past every rule.
+func spoilItems(t *testing.T, opt room.Options, k catalogue.KasseID) {
+	t.Helper()
+	p := db.InDir(opt.Data)
+	if opt.Database != "" {
+		p = db.InPostgres(opt.Database, placeOf(t, opt.Data))
+	}
+	d, err := p.Look(t.Context(), emergency.StoreOf(k))
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = d.Write(t.Context(), func(ctx context.Context, tx *db.Tx) error {
+		n, err := tx.Exec(ctx, `delete from journal_body`)
+		if n == 0 {
+			err = errors.Join(err, errors.New("nothing to spoil"))
+		}
+		return err
+	})
+	if err = errors.Join(err, d.Close()); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -209,7 +209,7 @@ func (c *copier) tryCycle(ctx context.Context) error {
 	if err := c.forgotten(); err != nil {
 		return err
 	}
-	if err := r.lookForFence(); err != nil {
+	if err := r.lookForFence(ctx); err != nil {
 		return err
 	}
 	now := r.Now()

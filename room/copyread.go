@@ -32,9 +32,24 @@ func readCopy(dir string) (CopyState, error) {
 }
 
 // unpackCopy writes the newest state of a continuous copy into a new directory.
-// The copy may go on meanwhile: then files of the state that was read disappear,
-// and the newer state is taken.
 func unpackCopy(ctx context.Context, from, to string, ids []age.Identity) (Manifest, error) {
+	return newestState(from, to, func(st CopyState) error { return unpackState(ctx, from, to, st, ids) })
+}
+
+// unpackCopied writes the newest state of one store into a new file.
+func unpackCopied(from, file, store string, ids []age.Identity) (Manifest, error) {
+	return newestState(from, file, func(st CopyState) error {
+		i := slices.IndexFunc(st.Stores, func(s StoreCopy) bool { return s.Name == store })
+		if i < 0 || len(st.Stores[i].Segments) == 0 {
+			return fmt.Errorf("it does not hold the store %q", store)
+		}
+		return unpackStore(from, file, st.Stores[i], ids)
+	})
+}
+
+// newestState unpacks a continuous copy to a file or directory. The copy may go on
+// meanwhile: then files of the state that was read disappear, and the newer state is taken.
+func newestState(from, to string, unpack func(st CopyState) error) (Manifest, error) {
 	const tries = 5
 	var st CopyState
 	for range tries {
@@ -42,8 +57,7 @@ func unpackCopy(ctx context.Context, from, to string, ids []age.Identity) (Manif
 		if st, err = readCopy(from); err != nil {
 			return st.Manifest, err
 		}
-		err = unpackState(ctx, from, to, st, ids)
-		if err == nil {
+		if err = unpack(st); err == nil {
 			return st.Manifest, nil
 		}
 		again, rerr := readCopy(from)

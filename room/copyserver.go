@@ -118,7 +118,7 @@ func (c *copier) unfollow() {
 // machine still is the one that writes: the copy of the next leader is not to be
 // replaced by an older one.
 func (c *copier) mayPublish(ctx context.Context) error {
-	if err := c.room.lookForFence(); err != nil {
+	if err := c.room.lookForFence(ctx); err != nil {
 		return err
 	}
 	if c.room.fence.also == nil {

@@ -2,11 +2,13 @@ package room_test
 
 import (
 	"errors"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"leitstand/access"
 	"leitstand/base/db/dbtest"
 	"leitstand/catalogue"
 	"leitstand/room"
@@ -98,5 +100,101 @@ func TestARoomInPostgreSQLIsCopiedAllTheTimeAndTakenOverByALaptop(t *testing.T) 
 		t.Errorf("the laptop cannot write: %v", err)
 	}
 	waitForCopy(t, r2)
+	verifyAll(t, r2)
+}
+
+// withoutPassword is the address of a database whose password is in the environment.
+func withoutPassword(t *testing.T, address string) string {
+	t.Helper()
+	u, err := url.Parse(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if password, set := u.User.Password(); set {
+		t.Setenv("PGPASSWORD", password)
+		u.User = url.User(u.User.Username())
+	}
+	return u.String()
+}
+
+// TestWhatAServerAcceptedAloneIsMergedAndNoNodeOfItWritesOn has the server go on without
+// its second place, then be fenced by hand at one node, which all nodes obey.
+func TestWhatAServerAcceptedAloneIsMergedAndNoNodeOfItWritesOn(t *testing.T) {
+	opt, k := onServer(t)
+	other := opt // the data directory of another node
+	other.Data, other.CopyTo = filepath.Join(t.TempDir(), "node"), ""
+	if err := os.CopyFS(other.Data, os.DirFS(opt.Data)); err != nil {
+		t.Fatal(err)
+	}
+	first, stop := copying(t, opt)
+	fill(t, first, k, 2, 100)
+	waitForCopy(t, first)
+	stop()
+	laptop := room.Options{Data: filepath.Join(t.TempDir(), "laptop")}
+	taken, err := room.TakeOver(t.Context(), room.TakeOverArgs{From: opt.CopyTo, First: "operator", Second: "lead", Reason: "Probe"}, laptop)
+	if err != nil {
+		t.Fatal(err)
+	}
+	alone := opt
+	alone.CopyTo = ""
+	r1, err := room.Open(t.Context(), alone)
+	if err != nil {
+		t.Fatal(err)
+	}
+	takeIn(t, r1, k, "nur-hier", "A")
+	takeIn(t, r1, k, "beide-anders", "C")
+	if err := errors.Join(declare(t, r1, "allein erklärt"), r1.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := room.PutFence(t.Context(), alone, taken.Fence); err != nil {
+		t.Fatal(err)
+	}
+	r1, err = room.Open(t.Context(), other)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := declare(t, r1, "an einem anderen Knoten"); !errors.Is(err, room.ErrFenced) || !strings.Contains(err.Error(), "Generation 2") {
+		t.Errorf("another node of the fenced room: %v", err)
+	}
+	if err := r1.Close(); err != nil {
+		t.Fatal(err)
+	}
+
+	r2, err := room.Open(t.Context(), laptop)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = r2.Close() })
+	takeIn(t, r2, k, "beide-anders", "D")
+	args := map[string]string{"from": opt.Data}
+	if _, err := room.Do[room.AloneReport](t.Context(), r2, "", "takeover.compare", args); err == nil || !strings.Contains(err.Error(), "--first-db") {
+		t.Errorf("without the address of the database: %v", err)
+	}
+	args["database"] = "postgres://postgres:geheim@127.0.0.1/postgres"
+	if _, err := room.Do[room.AloneReport](t.Context(), r2, "", "takeover.compare", args); !errors.Is(err, room.ErrPassword) {
+		t.Errorf("with a password: %v", err)
+	}
+	args["database"] = withoutPassword(t, opt.Database)
+	lease, err := room.Lead(t.Context(), opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := room.Do[room.AloneReport](t.Context(), r2, "", "takeover.compare", args); err == nil || !strings.Contains(err.Error(), "stop it first") {
+		t.Errorf("while a node leads: %v", err)
+	}
+	if err := lease.Close(); err != nil {
+		t.Fatal(err)
+	}
+	rep := do[room.AloneReport](t, r2, "", "takeover.compare", args)
+	if len(rep.Kassen) != 1 || len(rep.Kassen[0].Items) != 2 || len(rep.Entries) != 1 {
+		t.Fatalf("%+v", rep)
+	}
+	args["reason"] = "Abgleich"
+	c := do[access.Consent](t, r2, "operator", "takeover.merge", args)
+	out := do[room.Outcome](t, r2, "lead", "approve", map[string]string{"id": c.ID})
+	merged, ok := out.Done.(room.Merged)
+	if got := merged.Kassen[k]; !ok || got.Items != 1+1 || got.Conflicts != 1 {
+		t.Errorf("merged %+v", out.Done)
+	}
 	verifyAll(t, r2)
 }

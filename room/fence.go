@@ -49,22 +49,27 @@ func readFence(file, public string) (f Fence, ok bool, err error) {
 	if err != nil {
 		return f, false, fmt.Errorf("reading the fence: %w", err)
 	}
-	text, err := ledger.Unsign(string(b), public)
+	f, err = parseFence(string(b), file, public)
+	return f, err == nil, err
+}
+
+func parseFence(signed, file, public string) (f Fence, err error) {
+	text, err := ledger.Unsign(signed, public)
 	if err != nil {
-		return f, false, fmt.Errorf("the fence %q is not of this room: %w", file, err)
+		return f, fmt.Errorf("the fence %q is not of this room: %w", file, err)
 	}
 	lines := strings.Split(text, "\n")
 	if len(lines) != 7 || lines[0] != "leitstand fence" {
-		return f, false, fmt.Errorf("the fence %q has an unknown form", file)
+		return f, fmt.Errorf("the fence %q has an unknown form", file)
 	}
 	f.Room, f.Node, f.Reason = lines[1], lines[3], lines[5]
 	if f.Generation, err = strconv.ParseInt(lines[2], 10, 64); err == nil {
 		f.At, err = time.Parse(time.RFC3339, lines[4])
 	}
 	if err != nil {
-		return f, false, fmt.Errorf("reading the fence %q: %w", file, err)
+		return f, fmt.Errorf("reading the fence %q: %w", file, err)
 	}
-	return f, true, nil
+	return f, nil
 }
 
 // fence is asked before every commit of every store of the room.
@@ -110,14 +115,17 @@ func (r *Room) openFence(ctx context.Context) error {
 		return err
 	}
 	r.fence.mine.Store(g)
-	if err := r.obeyFence(filepath.Join(r.opt.Data, fenceFile)); err != nil {
+	if err := r.takeNotedFence(ctx); err != nil {
+		return err
+	}
+	if err := r.obeyFence(ctx, filepath.Join(r.opt.Data, fenceFile)); err != nil {
 		return err
 	}
 	if r.opt.CopyTo == "" {
 		return nil
 	}
 	r.copier = newCopier(r, r.opt.CopyTo)
-	err = r.lookForFence()
+	err = r.lookForFence(ctx)
 	if err == nil || errors.Is(err, ErrFenced) {
 		return nil
 	}
@@ -160,11 +168,11 @@ func (r *Room) goAlone(ctx context.Context, a Alone, cause error) error {
 
 // lookForFence asks the second place who may write. While it could not be asked
 // at the start, the first answer lets the room go on.
-func (r *Room) lookForFence() error {
+func (r *Room) lookForFence(ctx context.Context) error {
 	if err := checkPlace(r.opt.CopyTo, r.Public()); err != nil {
 		return err
 	}
-	if err := r.obeyFence(filepath.Join(r.opt.CopyTo, fenceFile)); err != nil {
+	if err := r.obeyFence(ctx, filepath.Join(r.opt.CopyTo, fenceFile)); err != nil {
 		return err
 	}
 	if why := r.fence.why.Load(); why != nil && why.wait {
@@ -174,8 +182,9 @@ func (r *Room) lookForFence() error {
 }
 
 // obeyFence stops all writing when a fence names a newer generation, and keeps it
-// beside the room, so that it holds after a restart without the second place too.
-func (r *Room) obeyFence(file string) error {
+// beside the room, so that it holds after a restart without the second place too, and
+// for all nodes of a room in PostgreSQL.
+func (r *Room) obeyFence(ctx context.Context, file string) error {
 	f, ok, err := readFence(file, r.Public())
 	if err != nil || !ok || f.Generation <= r.fence.mine.Load() {
 		return err
@@ -189,18 +198,47 @@ func (r *Room) obeyFence(file string) error {
 	r.fence.why.Store(&fenced{text: text})
 	r.opt.Log.Error("another machine has taken over: nothing is written here any more",
 		slog.String("node", f.Node), slog.Int64("generation", f.Generation), slog.Time("at", f.At))
-	own := filepath.Join(r.opt.Data, fenceFile)
-	if own == file {
-		return nil
-	}
 	b, err := os.ReadFile(file)
-	if err == nil {
+	if own := filepath.Join(r.opt.Data, fenceFile); err == nil && own != file {
 		_, err = writeDurable(own, b, nil)
+	}
+	if err == nil {
+		err = place(r.opt, r.Settings).PutNote(ctx, fenceFile, string(b))
 	}
 	if err != nil {
 		return fmt.Errorf("keeping the fence: %w", err)
 	}
 	return nil
+}
+
+// takeNotedFence puts a fence that another node of a room in PostgreSQL has seen
+// beside this one.
+func (r *Room) takeNotedFence(ctx context.Context) error {
+	signed, err := place(r.opt, r.Settings).Note(ctx, fenceFile)
+	if err != nil || signed == "" {
+		return err
+	}
+	_, err = keepFence(r.opt.Data, []byte(signed), "of the other nodes", r.Public())
+	return err
+}
+
+// keepFence puts a fence beside a room, unless there is one as new.
+func keepFence(data string, signed []byte, from, public string) (Fence, error) {
+	f, err := parseFence(string(signed), from, public)
+	if err != nil {
+		return f, err
+	}
+	have, ok, err := readFence(filepath.Join(data, fenceFile), public)
+	if err != nil {
+		return f, err
+	}
+	if ok && have.Generation >= f.Generation {
+		return have, nil
+	}
+	if _, err := writeDurable(filepath.Join(data, fenceFile), signed, nil); err != nil {
+		return f, fmt.Errorf("putting the fence up: %w", err)
+	}
+	return f, nil
 }
 
 // WritingStatus says whether this machine may write, and why not.

@@ -88,7 +88,7 @@ func TestAChangeOfTheLedgersKeyThatWasInterruptedIsOnRecordAfterTheNextStart(t *
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := room.PutFence(opt.Data, out.Fence); err != nil {
+	if _, err := room.PutFence(t.Context(), opt, out.Fence); err != nil {
 		t.Errorf("the fence of a machine that took over an older backup: %v", err)
 	}
 	if _, err := again.Due(t.Context(), again.Now()); err != nil && !errors.Is(err, room.ErrFenced) {

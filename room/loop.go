@@ -17,7 +17,7 @@ import (
 // and settles. It decides nothing and reconnects nothing. It returns when to
 // call it again. One failing part does not keep the others from their work.
 func (r *Room) Due(ctx context.Context, now time.Time) (next time.Time, err error) {
-	errs := []error{r.obeyFence(filepath.Join(r.opt.Data, fenceFile))}
+	errs := []error{r.takeNotedFence(ctx), r.obeyFence(ctx, filepath.Join(r.opt.Data, fenceFile))}
 	_, err = r.lookAtClock(ctx, "running")
 	errs = append(errs, err, r.tick(ctx, now), r.tellEscalated(ctx, now))
 	r.keepClock()

@@ -24,6 +24,7 @@ import (
 // backup or continuous copy of it. Nothing in it is changed.
 type compareArgs struct {
 	From       string   `json:"from"`
+	Database   string   `json:"database,omitempty"` // without a password, when the data directory's room lies in PostgreSQL; "" for the database of this room
 	Identities []string `json:"identities,omitempty"`
 }
 
@@ -69,11 +70,11 @@ func (r *Room) openFirst(ctx context.Context, a compareArgs) (*firstMachine, err
 		if !ledger.SameRoom(public, r.Public()) {
 			return nil, fmt.Errorf("%q is another room (%s)", a.From, public)
 		}
-		release, err := db.LockDir(a.From)
+		place, release, err := r.ownFirst(ctx, a)
 		if err != nil {
 			return nil, err
 		}
-		return &firstMachine{place: db.InDir(a.From), public: public, remove: release}, nil
+		return &firstMachine{place: place, public: public, remove: release}, nil
 	}
 	ids, err := ReadIdentities(a.Identities...)
 	if err != nil {

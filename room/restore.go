@@ -12,7 +12,6 @@ import (
 	"filippo.io/age"
 
 	"leitstand/base/db"
-	"leitstand/catalogue"
 )
 
 // partialSuffix ends the name of a directory that is not a room yet.
@@ -137,44 +136,6 @@ func moveStores(ctx context.Context, from, to db.Place) error {
 		}
 	}
 	return nil
-}
-
-// RestoreKasse puts one Kasse's journal from a backup into a room that nobody
-// serves. The journal that is there is kept beside it under another name.
-func RestoreKasse(ctx context.Context, from string, k catalogue.KasseID, opt Options) (Manifest, []Verified, error) {
-	m, err := ReadBackup(from)
-	if err != nil {
-		return m, nil, err
-	}
-	if opt.Database != "" {
-		return m, nil, errors.New("one Kasse is put back into a room in files; in PostgreSQL restore the whole backup beside the room (restore into a new --data) and bring its items over: leitstand takeover compare and merge")
-	}
-	name := "kasse_" + string(k) + ".db"
-	f, ok := m.find(name)
-	if !ok {
-		return m, nil, fmt.Errorf("the backup does not hold Kasse %s", k)
-	}
-	if _, err := readSettings(opt.Data); err != nil {
-		return m, nil, err
-	}
-	old := filepath.Join(opt.Data, name)
-	fresh := old + partialSuffix
-	if err := os.RemoveAll(fresh); err != nil {
-		return m, nil, fmt.Errorf("removing what an interrupted try left: %w", err)
-	}
-	if err := unpackFile(filepath.Join(from, f.Name), fresh, opt.Identities); err != nil {
-		return m, nil, fmt.Errorf("restoring Kasse %s: %w", k, err)
-	}
-	for _, suffix := range []string{"", "-wal", "-shm"} { // never a new file beside an old log
-		if err := os.Rename(old+suffix, old+suffix+".replaced-"+m.Made.Format("20060102150405")); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return m, nil, fmt.Errorf("putting the present journal of Kasse %s aside: %w", k, err)
-		}
-	}
-	if err := errors.Join(os.Rename(fresh, old), syncDir(opt.Data)); err != nil {
-		return m, nil, fmt.Errorf("restoring Kasse %s: %w", k, err)
-	}
-	reports, err := verifyRestored(ctx, opt, m)
-	return m, reports, err
 }
 
 func unpackFile(from, to string, ids []age.Identity) (err error) {

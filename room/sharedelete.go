@@ -171,7 +171,7 @@ func (r *Room) eraseKasse(ctx context.Context, j *emergency.Journal, first, seco
 	if err := j.Store().Scrub(ctx); err != nil {
 		return d, err
 	}
-	if d.Files, err = r.removeOlder(a.Kasse); err != nil {
+	if d.Files, err = r.removeOlder(ctx, a.Kasse); err != nil {
 		return d, err
 	}
 	if r.copier != nil {
@@ -195,7 +195,7 @@ func (r *Room) eraseKasse(ctx context.Context, j *emergency.Journal, first, seco
 }
 
 // removeOlder removes files of a Kasse's store that were put aside beside the room.
-func (r *Room) removeOlder(k catalogue.KasseID) ([]string, error) {
+func (r *Room) removeOlder(ctx context.Context, k catalogue.KasseID) ([]string, error) {
 	name := emergency.StoreOf(k) + ".db"
 	var found []string
 	for _, pattern := range []string{name + "*.replaced-*", filepath.Join("unfinished-*", name+"*"), filepath.Join(upgradePrefix+"*", name+"*")} {
@@ -205,6 +205,10 @@ func (r *Room) removeOlder(k catalogue.KasseID) ([]string, error) {
 		}
 		found = append(found, files...)
 	}
+	aside, err := r.dropAside(ctx, k)
+	if err != nil {
+		return nil, err
+	}
 	for i, f := range found {
 		if err := os.Remove(f); err != nil {
 			return nil, fmt.Errorf("removing an older file of Kasse %s: %w", k, err)
@@ -213,7 +217,20 @@ func (r *Room) removeOlder(k catalogue.KasseID) ([]string, error) {
 			found[i] = rel
 		}
 	}
-	return found, nil
+	return append(found, aside...), nil
+}
+
+// dropAside drops what was put aside of a Kasse's store in PostgreSQL.
+func (r *Room) dropAside(ctx context.Context, k catalogue.KasseID) ([]string, error) {
+	p := place(r.opt, r.Settings)
+	names, err := p.Aside(ctx, emergency.StoreOf(k))
+	if err == nil && len(names) > 0 {
+		err = p.Drop(ctx, names...)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("removing what was put aside of Kasse %s: %w", k, err)
+	}
+	return names, nil
 }
 
 // copiesMade counts the backups that the ledger knows and that hold this Kasse.

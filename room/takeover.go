@@ -162,32 +162,36 @@ func (r *Room) beginGeneration(ctx context.Context, a TakeOverArgs) (Generation,
 }
 
 // PutFence puts the fence of a machine that took over beside the room of the
-// first, which writes no more from then on, served or not.
-func PutFence(data, file string) (Fence, error) {
-	public, err := ledger.LoadPublic(data)
+// first, which writes no more from then on, served or not. In PostgreSQL all nodes
+// learn of it.
+func PutFence(ctx context.Context, opt Options, file string) (Fence, error) {
+	public, err := ledger.LoadPublic(opt.Data)
 	if err != nil {
 		return Fence{}, err
 	}
-	f, ok, err := readFence(file, public)
+	signed, err := os.ReadFile(file)
+	if errors.Is(err, os.ErrNotExist) {
+		return Fence{}, fmt.Errorf("there is no fence in %q", file)
+	}
+	if err != nil {
+		return Fence{}, fmt.Errorf("reading the fence: %w", err)
+	}
+	f, err := keepFence(opt.Data, signed, file, public)
 	if err != nil {
 		return f, err
 	}
-	if !ok {
-		return f, fmt.Errorf("there is no fence in %q", file)
-	}
-	have, ok, err := readFence(filepath.Join(data, fenceFile), public)
-	if err != nil {
-		return f, err
-	}
-	if ok && have.Generation >= f.Generation {
-		return have, nil
-	}
-	b, err := os.ReadFile(file)
+	settings, err := readSettings(opt.Data)
 	if err == nil {
-		_, err = writeDurable(filepath.Join(data, fenceFile), b, nil)
+		err = settings.fits(opt)
+	}
+	if err == nil { // the newest, which may have been here already
+		signed, err = os.ReadFile(filepath.Join(opt.Data, fenceFile))
+	}
+	if err == nil {
+		err = place(opt, settings).PutNote(ctx, fenceFile, string(signed))
 	}
 	if err != nil {
-		return f, fmt.Errorf("putting the fence up: %w", err)
+		return f, fmt.Errorf("the fence lies beside this node, and the other nodes do not know of it: %w", err)
 	}
 	return f, nil
 }

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -30,6 +31,16 @@ func (p Place) Engine() string {
 		return "PostgreSQL"
 	}
 	return "SQLite"
+}
+
+// HasPassword says whether the address of a database holds a password, in either of
+// the forms that PostgreSQL takes.
+func HasPassword(address string) bool {
+	if u, err := url.Parse(address); err == nil && u.Scheme != "" {
+		_, set := u.User.Password()
+		return set || u.Query().Has("password")
+	}
+	return strings.Contains(address, "password")
 }
 
 var storeName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,40}$`)

@@ -65,7 +65,11 @@ type takeoverFenceCmd struct {
 
 // Run puts a fence beside a room; a served room sees it within a minute.
 func (c *takeoverFenceCmd) Run(a *app) error {
-	f, err := room.PutFence(c.Data, c.File)
+	opt, err := c.options(a)
+	if err != nil {
+		return err
+	}
+	f, err := room.PutFence(a.ctx, opt, c.File)
 	if err != nil {
 		return err
 	}
@@ -99,12 +103,22 @@ func (c *takeoverStatusCmd) Run(a *app) error {
 type takeoverCompareCmd struct {
 	roomFlags
 	identityFlags
-	From string `arg:"" help:"Data directory of the first machine, or a backup or continuous copy of it." type:"existingdir"`
+	firstFlags
+}
+
+// firstFlags say where the first machine's room lies.
+type firstFlags struct {
+	From    string `arg:"" help:"Data directory of the first machine, or a backup or continuous copy of it." type:"existingdir"`
+	FirstDB string `help:"Database of that data directory's room, without a password (default: this room's)." placeholder:"postgres://…" name:"first-db"`
+}
+
+func (f firstFlags) args(identities []string) map[string]any {
+	return map[string]any{"from": f.From, "database": f.FirstDB, "identities": identities}
 }
 
 // Run shows what only the first machine has.
 func (c *takeoverCompareCmd) Run(a *app) error {
-	return c.act(a, "", "takeover.compare", map[string]any{"from": c.From, "identities": c.Identity}, func(raw json.RawMessage) error {
+	return c.act(a, "", "takeover.compare", c.args(c.Identity), func(raw json.RawMessage) error {
 		var rep room.AloneReport
 		if err := json.Unmarshal(raw, &rep); err != nil {
 			return err
@@ -127,11 +141,13 @@ type takeoverMergeCmd struct {
 	roomFlags
 	identityFlags
 	asFlag
-	From   string `arg:"" help:"Data directory of the first machine, or a backup or continuous copy of it." type:"existingdir"`
+	firstFlags
 	Reason string `help:"Why." required:""`
 }
 
 // Run asks for consent to merging.
 func (c *takeoverMergeCmd) Run(a *app) error {
-	return c.act(a, c.As, "takeover.merge", map[string]any{"from": c.From, "identities": c.Identity, "reason": c.Reason}, showConsent(a))
+	args := c.args(c.Identity)
+	args["reason"] = c.Reason
+	return c.act(a, c.As, "takeover.merge", args, showConsent(a))
 }
