@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -49,6 +50,22 @@ type KasseHours struct {
 	After  float64           `json:"after"`
 	Change float64           `json:"change"` // negative: less is lost
 }
+
+// Change is what the question means for all Kassen, in cell-hours; negative: less is lost.
+func (a *Answer) Change() float64 { return a.After.CellHours - a.Before.CellHours }
+
+// Moved are the Kassen for which the question makes a difference of at least half
+// an hour, those that gain most first.
+func (a *Answer) Moved() []KasseHours {
+	return slices.DeleteFunc(slices.Clone(a.Kassen), KasseHours.same)
+}
+
+// Same are the others.
+func (a *Answer) Same() []KasseHours {
+	return slices.DeleteFunc(slices.Clone(a.Kassen), func(k KasseHours) bool { return !k.same() })
+}
+
+func (k KasseHours) same() bool { return math.Abs(k.Change) < 0.5 }
 
 // Ask answers a question on the ground of the plan in force; a nil plan means
 // that there is none yet.

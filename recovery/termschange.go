@@ -99,11 +99,19 @@ func (p *Priorities) lines(c *catalogue.Catalogue, add func(value, what string, 
 		first[i] = kasseName(c, id)
 	}
 	add(orNone(strings.Join(first, ", ")), "Kasse zuerst")
-	for _, id := range slices.Sorted(maps.Keys(p.Services)) {
-		add(number(p.Services[id]), "Gewicht, %s", serviceName(c, id))
+	for _, s := range c.Services {
+		if w, ok := p.Services[s.ID]; ok {
+			add(number(w), "Gewicht, %s", s.Name)
+		} else {
+			add(number(s.Weight)+" (Katalog)", "Gewicht, %s", s.Name)
+		}
 	}
-	for _, id := range slices.Sorted(maps.Keys(p.Kassen)) {
-		add(number(p.Kassen[id]), "Faktor, %s", kasseName(c, id))
+	for _, k := range c.Kassen {
+		if f, ok := p.Kassen[k.ID]; ok {
+			add(number(f), "Faktor, %s", k.Name)
+		} else {
+			add("1 (wie alle)", "Faktor, %s", k.Name)
+		}
 	}
 }
 

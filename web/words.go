@@ -3,6 +3,7 @@ package web
 import (
 	"fmt"
 	"html/template"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -78,6 +79,8 @@ func (s *server) functions() template.FuncMap {
 		"zahl":       number[int],
 		"zahl64":     number[int64],
 		"komma":      decimal,
+		"stunden":    func(v float64) string { return number(int(math.Round(v))) },
+		"mehr":       moreOrLess,
 		"ergebnis":   resultWord,
 		"plus":       func(a, b int) int { return a + b },
 		"person":     s.personName,
@@ -174,6 +177,17 @@ func number[T ~int | ~int64](n T) string {
 		digits = digits[:i] + "." + digits[i:]
 	}
 	return sign + digits
+}
+
+// moreOrLess writes a difference in whole units with its sign.
+func moreOrLess(v float64) string {
+	switch n := int(math.Round(v)); {
+	case n > 0:
+		return "+" + number(n)
+	case n < 0:
+		return "−" + number(-n)
+	}
+	return "±0"
 }
 
 // decimal writes a number with so many digits behind the comma.

@@ -360,7 +360,7 @@ func (c *planWhatifCmd) Run(a *app) error {
 func showAnswer(a *app, v *recovery.Answer) error {
 	w := tabwriter.NewWriter(a.stdout, 0, 4, 2, ' ', 0)
 	fmt.Fprintln(w, "\tas it is\tif\tchange")
-	fmt.Fprintf(w, "cell-hours lost\t%.0f\t%.0f\t%+.0f\n", v.Before.CellHours, v.After.CellHours, v.After.CellHours-v.Before.CellHours)
+	fmt.Fprintf(w, "cell-hours lost\t%.0f\t%.0f\t%+.0f\n", v.Before.CellHours, v.After.CellHours, v.Change())
 	fmt.Fprintf(w, "last cell back\t%s\t%s\t\n", localTime(v.Before.LastBack), localTime(v.After.LastBack))
 	fmt.Fprintf(w, "tasks\t%d\t%d\t%+d\n", v.Before.Tasks, v.After.Tasks, v.After.Tasks-v.Before.Tasks)
 	for _, k := range v.Kassen {
