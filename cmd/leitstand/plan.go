@@ -164,8 +164,9 @@ func (c *psplibCmd) solve(ctx context.Context, job *psplibJob) error {
 }
 
 var (
-	instanceName = regexp.MustCompile(`^(.+)_(\d{1,6})\.sm$`)
-	tableName    = regexp.MustCompile(`^(.+?)(opt|hrs)\.sm$`)
+	instanceName = regexp.MustCompile(`(?i)^(.+)_(\d{1,6})\.sm$`)
+	tableName    = regexp.MustCompile(`(?i)^(.+?)(opt|hrs)\.sm$`)
+	boundsName   = regexp.MustCompile(`(?i)^(.+?)lb\.sm$`) // a table too: of bounds that no plan can be below
 )
 
 // instanceFiles lists the named files and the instances in the named directories,
@@ -187,7 +188,7 @@ func instanceFiles(paths []string, complain func(error)) []string {
 			switch {
 			case err != nil:
 				complain(err)
-			case !d.IsDir() && strings.HasSuffix(name, ".sm") && !tableName.MatchString(d.Name()):
+			case !d.IsDir() && strings.EqualFold(filepath.Ext(name), ".sm") && !tableName.MatchString(d.Name()) && !boundsName.MatchString(d.Name()):
 				found = append(found, name)
 			}
 			return nil
@@ -198,7 +199,7 @@ func instanceFiles(paths []string, complain func(error)) []string {
 		if len(found) == 0 {
 			complain(fmt.Errorf("%s: no .sm file in it", path))
 		}
-		slices.SortFunc(found, naturally)
+		slices.SortFunc(found, func(a, b string) int { return naturally(strings.ToLower(a), strings.ToLower(b)) })
 		files = append(files, found...)
 	}
 	return files
@@ -251,7 +252,7 @@ func (t referenceTables) lookUp(file string, complain func(error)) *int {
 		}
 		longestFirst := func(a, b string) int { return len(b) - len(a) }
 		for _, set := range slices.SortedStableFunc(maps.Keys(sets), longestFirst) {
-			parameter, isPrefix := strings.CutPrefix(m[1], set)
+			parameter, isPrefix := strings.CutPrefix(strings.ToLower(m[1]), set)
 			k, err := strconv.Atoi(parameter)
 			if !isPrefix || err != nil {
 				continue
@@ -287,7 +288,7 @@ func readTables(dir string, complain func(error)) map[string]map[schedule.Key]in
 			complain(fmt.Errorf("%s: %w", name, err))
 			continue
 		}
-		sets[m[1]] = best
+		sets[strings.ToLower(m[1])] = best
 	}
 	return sets
 }

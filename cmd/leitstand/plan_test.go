@@ -68,7 +68,9 @@ func TestPlanPsplibPrintsOneObjectPerInstance(t *testing.T) {
 		t.Fatal(err)
 	}
 	write(t, dir, "toyopt.sm", "Par Inst Makespan\n1 1 8\n10 1 7\n")
-	write(t, set, "toy10_1.sm", tinySM)
+	write(t, dir, "toylb.sm", "Par Inst LB UB\n1 1 7 8\n") // bounds, no instance
+	write(t, dir, "readme.txt", "The toy set.\n")
+	write(t, set, "Toy10_1.SM", tinySM)
 	write(t, set, "toy1_1.sm", tinySM)
 	write(t, set, "toy2_1.sm", tinySM)
 	code, stdout, stderr := leitstand(t, "plan", "psplib", dir, "--json", "--schedules", "50")
@@ -92,7 +94,7 @@ func TestPlanPsplibPrintsOneObjectPerInstance(t *testing.T) {
 	want := []psplibResult{
 		{File: "toy1_1.sm", Makespan: 8, CPM: 5, BestKnown: &eight, FIFO: 8, Bound: 7},
 		{File: "toy2_1.sm", Makespan: 8, CPM: 5, FIFO: 8, Bound: 7},
-		{File: "toy10_1.sm", Makespan: 8, CPM: 5, BestKnown: &seven, FIFO: 8, Bound: 7},
+		{File: "Toy10_1.SM", Makespan: 8, CPM: 5, BestKnown: &seven, FIFO: 8, Bound: 7},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
