@@ -21,6 +21,9 @@ type Hit struct {
 	At      time.Time // of the last event; zero when it does not say
 	Events  []string  // raw
 	Matched []string  // what matched and why, for people
+	// Early: half of the limit of a correlation was reached. It counts only for what
+	// is under observation.
+	Early bool
 }
 
 const (
@@ -32,7 +35,8 @@ const (
 
 // DetectorOptions of NewDetector. The zero value means UTC and no exceptions.
 type DetectorOptions struct {
-	Zone *time.Location // night is night here
+	Early bool           // also hits marked early, for what may be under observation
+	Zone  *time.Location // night is night here
 	// Except names the exception that a hit of the rule on the event falls under.
 	Except func(r *sigma.Rule, ev *sigma.Event) (id string, ok bool)
 	// Limits bound the state of correlations.
@@ -72,6 +76,7 @@ func (r *Rules) NewDetector(opt DetectorOptions) *Detector {
 	if opt.Limits == (sigma.CorrelatorOptions{}) {
 		opt.Limits = sigma.CorrelatorOptions{MaxGroups: 50_000, MaxValues: 5_000, MaxTotal: 100_000}
 	}
+	opt.Limits.Early = opt.Early
 	return &Detector{
 		rules: r, opt: opt, m: r.Engine.NewMatcher(), ev: r.Engine.NewEvent(), probe: r.Engine.NewEvent(),
 		corr: r.Engine.NewCorrelator(opt.Limits), stats: DetectorStats{Excepted: map[string]uint64{}},
@@ -211,8 +216,15 @@ func (d *Detector) fired(hits []Hit, fired []sigma.Fired) []Hit {
 		}
 		h := hitOf(f)
 		if id, ok := d.allExcepted(f.Rule, f.Last, h.Events); ok {
-			if !d.quiet {
+			if !d.quiet && !f.Early {
 				d.stats.Excepted[id]++
+			}
+			continue
+		}
+		if f.Early {
+			if !d.quiet { // no hit yet: whoever writes it down knows what is under observation
+				h.Rule, h.License = f.Rule, d.rules.License(f.Rule)
+				hits = append(hits, h)
 			}
 			continue
 		}
@@ -240,7 +252,7 @@ func (d *Detector) allExcepted(r *sigma.Rule, at time.Time, events []string) (st
 }
 
 func hitOf(f *sigma.Fired) Hit {
-	h := Hit{At: f.Last, Matched: []string{
+	h := Hit{At: f.Last, Early: f.Early, Matched: []string{
 		f.Rule.Condition(),
 		fmt.Sprintf("counted: %g, from %s to %s", f.Count, f.First.UTC().Format(time.RFC3339), f.Last.UTC().Format(time.RFC3339)),
 	}}

@@ -256,6 +256,7 @@ func (in *Intake) commit(ctx context.Context, d *db.DB, now time.Time, hits []Hi
 				return err
 			}
 		}
+		hits = watched.only(hits, in.opt.Place)
 		for _, g := range grouped(hits) {
 			s, err := raise(ctx, tx, now, watched.tighten(in.signal(g[0])), len(g), eventsOf(g), Acknowledged)
 			if err != nil {

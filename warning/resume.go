@@ -15,7 +15,7 @@ import (
 
 // load reads where every source stands, and brings the detector's memory there.
 func (in *Intake) load(ctx context.Context, d *db.DB) error {
-	det := in.opt.Rules.NewDetector(DetectorOptions{Zone: in.opt.Zone, Limits: in.opt.Limits, Except: func(r *sigma.Rule, ev *sigma.Event) (string, bool) {
+	det := in.opt.Rules.NewDetector(DetectorOptions{Early: in.opt.Watched != nil, Zone: in.opt.Zone, Limits: in.opt.Limits, Except: func(r *sigma.Rule, ev *sigma.Event) (string, bool) {
 		return in.except.except(in.opt.Now(), r, ev)
 	}})
 	if err := in.loadExceptions(ctx, d); err != nil {

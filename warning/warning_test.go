@@ -50,8 +50,10 @@ func rules(t *testing.T) *warning.Rules {
 	return r
 }
 
-func (w *world) again() {
-	w.in = warning.NewIntake(warning.IntakeOptions{
+func (w *world) again() { w.in = warning.NewIntake(w.options()) }
+
+func (w *world) options() warning.IntakeOptions {
+	return warning.IntakeOptions{
 		Rules: rules(w.t), Duty: warning.Duty{Owner: "anna"}, Now: func() time.Time { return w.at },
 		Place: func(host string) catalogue.EnvironmentID {
 			if host == "kasse1-app" {
@@ -59,7 +61,7 @@ func (w *world) again() {
 			}
 			return ""
 		},
-	})
+	}
 }
 
 func (w *world) step() []warning.Signal {

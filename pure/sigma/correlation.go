@@ -119,6 +119,22 @@ func (c *Correlation) enough() int {
 	return n
 }
 
+// half is the count at which half of a lower limit is reached, rounded up. There is
+// none for what counts nothing, is decided at the end of its window, or would be
+// half reached by a single event.
+func (c *Correlation) half() (float64, bool) {
+	n := c.enough()
+	if c.Type != EventCount && c.Type != ValueCount && c.Type != ValueSum || c.cond != nil || c.atEnd() || n < 3 {
+		return 0, false
+	}
+	for _, l := range c.limits {
+		if l.not || l.op != opGreaterEq && l.op != opGreater {
+			return 0, false
+		}
+	}
+	return float64((n + 1) / 2), true
+}
+
 func parseCorrelation(file string, d *node) (*Rule, error) {
 	r := metaOf(file, d)
 	n := d.get("correlation")

@@ -33,6 +33,8 @@ type Fired struct {
 	First, Last time.Time
 	Refs        []string // of the events, oldest first, at most maxRefs
 	Fields      map[string]string
+	// Early: not the limit but half of it was reached, see CorrelatorOptions.
+	Early bool
 }
 
 // KeyValue is one field of group-by.
@@ -47,6 +49,10 @@ type CorrelatorOptions struct {
 	MaxValues int           // per group; default 10,000, and never less than the condition needs
 	MaxTotal  int           // values in all groups; default 2,000,000
 	Lateness  time.Duration // events may come this much out of order; default 0
+	// Early also reports counts that reach half of their lower limit, as Fired.Early,
+	// once a timespan: for callers that watch some groups more closely. Correlations
+	// above and the figures do not see them.
+	Early bool
 }
 
 // CorrelatorStats count what happened to observations.
@@ -226,6 +232,10 @@ func (c *Correlator) take(o Observation) (fired []Fired, next []Observation) {
 	if ok && !corr.atEnd() && w.edge(corr, o.Time, corr.cond == nil && corr.holds(count) || corr.cond != nil && w.expression(corr)) {
 		f, n := c.fire(o.Correlation, w, count)
 		fired, next = append(fired, f), append(next, n...)
+	} else if ok && c.opt.Early && w.early(corr, o.Time, count) {
+		f := c.fired(o.Correlation, w, count)
+		f.Early = true
+		fired = append(fired, f)
 	}
 	return fired, next
 }
@@ -282,9 +292,8 @@ func (c *Correlator) closeWindows(i int, mark time.Time) (fired []Fired, next []
 	return fired, next
 }
 
-// fire makes the result, and the observations for correlations above.
-func (c *Correlator) fire(i int, w *window, count float64) (Fired, []Observation) {
-	c.stats.Fired++
+// fired describes a window as it stands.
+func (c *Correlator) fired(i int, w *window, count float64) Fired {
 	r := c.corrs[i].rule
 	f := Fired{Rule: r, Count: count, First: w.first(), Last: w.last, Refs: w.refs(), Fields: w.fields}
 	if n := len(f.Refs); r.Correlation.Type == NewValue && n > 1 {
@@ -295,6 +304,13 @@ func (c *Correlator) fire(i int, w *window, count float64) (Fired, []Observation
 			f.GroupBy = append(f.GroupBy, KeyValue{field, w.labels[j]})
 		}
 	}
+	return f
+}
+
+// fire makes the result, and the observations for correlations above.
+func (c *Correlator) fire(i int, w *window, count float64) (Fired, []Observation) {
+	c.stats.Fired++
+	f := c.fired(i, w, count)
 	get := func(name string) (string, bool) {
 		for _, kv := range f.GroupBy {
 			if kv.Field == name {
@@ -308,7 +324,7 @@ func (c *Correlator) fire(i int, w *window, count float64) (Fired, []Observation
 	if len(f.Refs) > 0 {
 		ref = f.Refs[len(f.Refs)-1]
 	}
-	obs, skipped := c.eng.observations(get, []*Rule{r}, w.last, ref)
+	obs, skipped := c.eng.observations(get, []*Rule{f.Rule}, w.last, ref)
 	c.stats.NoKey += skipped.NoKey
 	return f, obs
 }

@@ -36,6 +36,7 @@ type savedWindow struct {
 	Chain   []savedLink       `json:"chain,omitempty"`
 	On      bool              `json:"on,omitempty"`
 	FiredAt time.Time         `json:"firedAt"`
+	EarlyAt time.Time         `json:"earlyAt,omitzero"`
 	Last    time.Time         `json:"last"`
 }
 
@@ -139,7 +140,7 @@ func saveEntries(es []entry) []savedEntry {
 func (w *window) save() savedWindow {
 	s := savedWindow{
 		Key: w.key, Labels: w.labels, Fields: w.fields, Entries: saveEntries(w.entries),
-		Latest: saveEntries(w.latest), On: w.on, FiredAt: w.firedAt, Last: w.last,
+		Latest: saveEntries(w.latest), On: w.on, FiredAt: w.firedAt, EarlyAt: w.earlyAt, Last: w.last,
 	}
 	if w.recent != nil {
 		for x := w.recent.Front(); x != nil; x = x.Next() {
@@ -153,7 +154,7 @@ func (w *window) save() savedWindow {
 }
 
 func (s savedWindow) load(c *Correlation) *window {
-	w := &window{key: s.Key, labels: s.Labels, fields: s.Fields, on: s.On, firedAt: s.FiredAt, last: s.Last}
+	w := &window{key: s.Key, labels: s.Labels, fields: s.Fields, on: s.On, firedAt: s.FiredAt, earlyAt: s.EarlyAt, last: s.Last}
 	for _, e := range s.Entries {
 		w.insert(c, e.load(c))
 	}

@@ -23,6 +23,7 @@ type window struct {
 	chain   []chainLink // temporal_ordered: by position
 	on      bool        // the condition holds
 	firedAt time.Time
+	earlyAt time.Time // half of the limit was reported; zero when the count is below
 	last    time.Time
 
 	older, newer *window
@@ -45,7 +46,7 @@ type chainLink struct {
 }
 
 func (w *window) reset() {
-	*w = window{key: w.key, labels: w.labels, fields: w.fields, firedAt: w.firedAt, last: w.last, older: w.older, newer: w.newer}
+	*w = window{key: w.key, labels: w.labels, fields: w.fields, firedAt: w.firedAt, earlyAt: w.earlyAt, last: w.last, older: w.older, newer: w.newer}
 }
 
 // size is the number of things the window remembers.
@@ -392,6 +393,24 @@ func (w *window) edge(c *Correlation, at time.Time, holds bool) bool {
 		return false
 	}
 	w.on, w.firedAt = true, at
+	return true
+}
+
+// early says whether to report that half of the limit is reached: when it comes to
+// that, and again once a timespan. What holds already is no early news.
+func (w *window) early(c *Correlation, at time.Time, count float64) bool {
+	half, ok := c.half()
+	if !ok {
+		return false
+	}
+	if count < half {
+		w.earlyAt = time.Time{}
+		return false
+	}
+	if w.on || !w.earlyAt.IsZero() && at.Sub(w.earlyAt) <= c.Timespan {
+		return false
+	}
+	w.earlyAt = at
 	return true
 }
 

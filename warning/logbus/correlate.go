@@ -42,7 +42,7 @@ func (w *Worker) correlate(ctx context.Context, q int, l *lease) error {
 	rec := l.get()
 	c := &correlating{
 		w: w, q: q, lease: l, upTo: rec.Seq, base: rec.Count, merge: newMerge(w.setup.Partitions), saved: time.Now(),
-		det: w.opt.Rules.NewDetector(warning.DetectorOptions{Zone: w.opt.Zone, Limits: w.opt.Limits}),
+		det: w.opt.Rules.NewDetector(warning.DetectorOptions{Early: true, Zone: w.opt.Zone, Limits: w.opt.Limits}),
 	}
 	if err := c.load(ctx, rec); err != nil {
 		return err

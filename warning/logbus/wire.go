@@ -110,13 +110,14 @@ type hit struct {
 	At          time.Time `json:"at,omitzero"`
 	Events      []string  `json:"events"`
 	Matched     []string  `json:"matched,omitempty"`
+	Early       bool      `json:"early,omitempty"`
 }
 
 func hitOf(id string, h warning.Hit) hit {
 	r := h.Rule
 	return hit{
 		ID: id, Rule: r.ID, Name: r.Name, Title: r.Title, Description: r.Description, Level: r.Level, Author: r.Author, License: h.License, Version: r.Version(),
-		Host: h.Host, Group: h.Group, At: h.At, Events: h.Events, Matched: h.Matched,
+		Host: h.Host, Group: h.Group, At: h.At, Events: h.Events, Matched: h.Matched, Early: h.Early,
 	}
 }
 
@@ -137,7 +138,7 @@ func correlationHit(h warning.Hit) hit {
 
 // hit makes the room's form. rules may know the rule; else what the message says is shown.
 func (h hit) hit(rules *warning.Rules) warning.Hit {
-	out := warning.Hit{ID: h.ID, License: h.License, Host: h.Host, Group: h.Group, At: h.At, Events: h.Events, Matched: h.Matched}
+	out := warning.Hit{ID: h.ID, License: h.License, Host: h.Host, Group: h.Group, At: h.At, Events: h.Events, Matched: h.Matched, Early: h.Early}
 	if h.Rule != "" && rules != nil {
 		if r, ok := rules.Find(h.Rule); ok && r.Version() == h.Version {
 			out.Rule = r
