@@ -66,12 +66,18 @@ type Doors struct {
 	Spool   *gateway.Spool
 	replay  *gateway.Replayer
 
-	local   sync.Mutex // of the local log
-	watch   gateway.Watch
-	mu      sync.Mutex // one step at a time
-	version int64      // of the state that the table was made of; -1 before the first
-	kept    int64      // newest version of the doors in the file
-	books   spoolBooks // of what the spool keeps, as the ledger has it
+	local     sync.Mutex // of the local log
+	watch     gateway.Watch
+	following sync.Mutex    // one at a time makes the gateway obey
+	keeping   sync.Mutex    // one at a time writes the file
+	booking   sync.Mutex    // one at a time enters the books of the spool in the ledger
+	newer     chan struct{} // a newer table is obeyed and to be kept
+
+	mu      sync.Mutex     // of what follows; nobody holds it who waits for a disk or a database
+	version int64          // of the state that the table was made of; -1 before the first
+	obeyed  *gateway.Table // newest
+	saved   *gateway.Table // in the file
+	books   spoolBooks     // of what the spool keeps, as the ledger has it
 }
 
 // LoadDoorsConfig takes the doors of the configuration, or reads the older file;
@@ -101,7 +107,7 @@ func (r *Room) OpenDoors(ctx context.Context, c DoorsConfig) (*Doors, error) {
 	if c.Drain == 0 {
 		c.Drain = 30
 	}
-	d := &Doors{room: r, config: c, keys: map[catalogue.KasseID][]byte{}, elsewhere: map[catalogue.PlacementID]bool{}, version: -1, watch: gateway.Watch{Margin: leaseMargin}}
+	d := &Doors{room: r, config: c, keys: map[catalogue.KasseID][]byte{}, elsewhere: map[catalogue.PlacementID]bool{}, version: -1, newer: make(chan struct{}, 1), watch: gateway.Watch{Margin: leaseMargin}}
 	d.books.due = map[catalogue.PlacementID]int64{}
 	for _, p := range c.Elsewhere {
 		d.elsewhere[p] = true
@@ -186,37 +192,6 @@ func doorTable(c DoorsConfig, s *operation.State, keys map[catalogue.KasseID][]b
 	return t, nil
 }
 
-// Step makes the gateway obey the newest committed doors and keeps them in the
-// file. The gateway obeys before the file is written: the file is for the next start.
-func (d *Doors) Step(ctx context.Context) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	s, err := d.room.Operation.Refresh(ctx)
-	if err != nil {
-		return fmt.Errorf("following the doors: %w", err)
-	}
-	if s.Version() == d.version {
-		return nil
-	}
-	if d.version >= 0 && len(s.Doors(d.version)) == 0 {
-		d.version = s.Version()
-		return nil
-	}
-	t, err := d.table(s)
-	if err != nil {
-		return err
-	}
-	d.Gateway.Set(t)
-	for _, row := range s.Doors(d.version) {
-		d.books.due[row.Placement] = row.Version
-	}
-	if err := t.Save(filepath.Join(d.room.opt.Data, doorsFile)); err != nil {
-		return err // the version stays: the file is tried again
-	}
-	d.version, d.kept = s.Version(), t.Version
-	return nil
-}
-
 // Report proves to operation that regular sides are closed whose doors this
 // gateway has closed, with nothing under way behind them any more. Where another
 // gateway stands at the same door, operation waits for its word as well. It enters
@@ -230,9 +205,7 @@ func (d *Doors) Report(ctx context.Context) error {
 	s := d.room.Operation.Current()
 	var closed []catalogue.PlacementID
 	doors := map[catalogue.PlacementID]int64{}
-	d.mu.Lock()
-	kept := d.kept
-	d.mu.Unlock()
+	kept := d.keptVersion()
 	for _, route := range d.config.Routes {
 		p, ok := s.Placement(route.Placement)
 		door, has := s.Door(route.Placement)
@@ -320,54 +293,6 @@ func (d *Doors) drain(ctx context.Context, now time.Time) error {
 		})
 		return err
 	})
-}
-
-// Replay delivers what the spool kept for doors that are open again.
-func (d *Doors) Replay(ctx context.Context, now time.Time) (next time.Time, err error) {
-	return d.replay.Due(ctx, now)
-}
-
-// Run follows the doors until ctx ends: a commit of this process is obeyed at
-// once, one of another process on the same database within 50 ms.
-func (d *Doors) Run(ctx context.Context) error {
-	var wg sync.WaitGroup
-	defer wg.Wait()
-	wg.Go(func() { d.guard(ctx) })
-	var replay time.Time
-	for {
-		changed := d.room.Store.Changed() // before reading: nothing is missed
-		err := errors.Join(d.TakeLocal(ctx), d.Step(ctx), d.Report(ctx))
-		if now := time.Now(); !now.Before(replay) {
-			_, rerr := d.Replay(ctx, now)
-			if rerr != nil && !errors.Is(rerr, emergency.ErrLocked) {
-				err = errors.Join(err, rerr)
-			}
-			replay = now.Add(time.Second)
-		}
-		if err != nil && ctx.Err() == nil {
-			d.room.opt.Log.Error("following the doors", slog.Any("error", err))
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-changed:
-		case <-time.After(50 * time.Millisecond):
-		}
-	}
-}
-
-// guard does what must not wait for the database: it obeys the local log.
-func (d *Doors) guard(ctx context.Context) {
-	for {
-		if err := d.Hold(); err != nil {
-			d.room.opt.Log.Error("doors stay as they are", slog.Any("error", err))
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(50 * time.Millisecond):
-		}
-	}
 }
 
 // Close closes the spool. The table stays in its file.

@@ -37,13 +37,20 @@ const DefaultLease = 2 * time.Second
 // Node is such a gateway.
 type Node struct {
 	config  NodeConfig
-	table   *gateway.Table
 	gateway *gateway.Gateway
 
-	mu     sync.Mutex
-	store  *db.DB // nil until it could be reached
+	following sync.Mutex     // one at a time reads the doors and makes the gateway obey
+	table     *gateway.Table // obeyed
+
+	mu    sync.Mutex // of what follows; nobody holds it who waits for a disk or a database
+	store *db.DB     // nil until it could be reached
+	newer *gateway.Table
+
+	// Of Step alone.
+	saved  *gateway.Table // in the file
 	beaten time.Time
 	said   gateway.Beat
+	listed error // why the room does not count on this node
 }
 
 // NewNode prepares a node whose gateway starts without the right to serve writes on
@@ -57,7 +64,7 @@ func NewNode(c NodeConfig, t *gateway.Table, g *gateway.Gateway) (*Node, error) 
 	}
 	g.LeaseUntil(time.Now())
 	g.Set(t)
-	return &Node{config: c, table: t, gateway: g}, nil
+	return &Node{config: c, gateway: g, table: t, newer: t, saved: t}, nil
 }
 
 // Store is the room's store, nil while it has not been reached yet.
@@ -68,26 +75,30 @@ func (n *Node) Store() *db.DB {
 }
 
 // Run follows the room's store until ctx ends. Whatever the store does, writes on
-// the regular side end with the lease.
+// the regular side end with the lease. Doors are read every 20 ms, and nothing that is
+// written, such as the file and the signs of life, holds that up.
 func (n *Node) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
-	defer wg.Wait()
 	wg.Go(func() { n.guard(ctx) })
+	wg.Go(func() { n.repeat(ctx, n.read) })
+	n.repeat(ctx, n.Step)
+	wg.Wait()
+	return n.close()
+}
+
+// repeat does a thing again and again, and says once what fails.
+func (n *Node) repeat(ctx context.Context, do func(context.Context) error) {
 	last := ""
-	for {
-		err := n.Step(ctx)
-		if err != nil && ctx.Err() == nil && err.Error() != last {
-			n.config.Log.Error("following the room", slog.Any("error", err))
+	for ctx.Err() == nil {
+		text := ""
+		if err := do(ctx); err != nil {
+			text = err.Error()
+			if text != last && ctx.Err() == nil {
+				n.config.Log.Error("following the room", slog.Any("error", err))
+			}
 		}
-		last = ""
-		if err != nil {
-			last = err.Error()
-		}
-		select {
-		case <-ctx.Done():
-			return n.close()
-		case <-time.After(20 * time.Millisecond):
-		}
+		last = text
+		pause(ctx, nil, 20*time.Millisecond)
 	}
 }
 
@@ -112,8 +123,8 @@ func (n *Node) guard(ctx context.Context) {
 	}
 }
 
-// Step leaves a sign of life when it is time, reads the doors after it, obeys them, and
-// counts its lease from before the sign of life.
+// Step keeps the doors that the gateway obeys in the file, and when it is time leaves a
+// sign of life, reads the doors after it, and counts its lease from before the sign of life.
 func (n *Node) Step(ctx context.Context) error {
 	began := time.Now()
 	within, cancel := context.WithTimeout(ctx, n.config.Lease)
@@ -122,31 +133,53 @@ func (n *Node) Step(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	beat := n.word()
-	due := began.Sub(n.beaten) >= n.config.Lease/4 || beat.Seen != n.said.Seen || !maps.Equal(beat.Behind, n.said.Behind)
-	if due {
-		if err := beat.Write(within, store); err != nil {
-			return err
-		}
-		n.beaten, n.said = began, beat
-	}
-	gateways, doors, err := operation.ReadDoors(within, store, n.table.Version)
-	if err != nil {
-		return err
-	}
-	if err := n.obey(doors); err != nil {
+	if err := n.keep(); err != nil {
 		return err
 	}
 	if err := n.taken(within, store); err != nil {
 		n.config.Log.Error("doors stay as people moved them at this gateway", slog.Any("error", err))
 	}
-	listed := slices.ContainsFunc(gateways, func(g operation.Gateway) bool { return g.Node == n.config.Node && !g.Retired })
-	if !listed {
-		return fmt.Errorf("the room does not know a gateway %q: list it under gateway.nodes in its leitstand.yaml", n.config.Node)
+	beat := n.word()
+	if began.Sub(n.beaten) < n.config.Lease/4 && beat.Seen == n.said.Seen && maps.Equal(beat.Behind, n.said.Behind) {
+		return n.listed
 	}
-	if due {
-		n.gateway.LeaseUntil(began.Add(n.config.Lease))
+	if err := beat.Write(within, store); err != nil {
+		return err
 	}
+	n.beaten, n.said = began, beat
+	gateways, err := operation.ReadGateways(within, store)
+	if err != nil {
+		return err
+	}
+	// After the gateways: a door that was closed before this one was registered, without
+	// its word, is read now.
+	if err := n.read(within); err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(gateways, func(g operation.Gateway) bool { return g.Node == n.config.Node && !g.Retired }) {
+		n.listed = fmt.Errorf("the room does not know a gateway %q: list it under gateway.nodes in its leitstand.yaml", n.config.Node)
+		return n.listed
+	}
+	n.listed = nil
+	n.gateway.LeaseUntil(began.Add(n.config.Lease))
+	return nil
+}
+
+// read makes the gateway obey doors that are newer than those it obeys.
+func (n *Node) read(ctx context.Context) error {
+	within, cancel := context.WithTimeout(ctx, n.config.Lease)
+	defer cancel()
+	store := n.Store()
+	if store == nil {
+		return nil // Step tells why
+	}
+	n.following.Lock()
+	defer n.following.Unlock()
+	doors, err := operation.ReadDoors(within, store, n.table.Version)
+	if err != nil {
+		return err
+	}
+	n.obey(doors)
 	return nil
 }
 
@@ -167,11 +200,12 @@ func (n *Node) reach(ctx context.Context) (*db.DB, error) {
 	return s, nil
 }
 
-// word is what the node can promise now.
+// word is what the node can promise now: of what is in the file, that of which nothing
+// older is under way. After a crash it starts from there.
 func (n *Node) word() gateway.Beat {
 	obeyed := n.gateway.Obeyed()
-	b := gateway.Beat{Node: n.config.Node, Lease: n.config.Lease, Seen: n.table.Version, Behind: map[catalogue.PlacementID]int64{}}
-	for _, d := range n.table.Doors {
+	b := gateway.Beat{Node: n.config.Node, Lease: n.config.Lease, Seen: n.saved.Version, Behind: map[catalogue.PlacementID]int64{}}
+	for _, d := range n.saved.Doors {
 		if v, ok := obeyed[d.Placement]; !ok || v < d.Row.Version {
 			b.Behind[d.Placement] = v // 0 while something older is under way
 		}
@@ -179,11 +213,10 @@ func (n *Node) word() gateway.Beat {
 	return b
 }
 
-// obey takes newer doors into the table, makes the gateway obey and keeps the file. Only
-// what is in the file is promised: after a crash the node starts from there.
-func (n *Node) obey(doors []*operation.DoorRow) error {
+// obey takes newer doors into the table and makes the gateway obey.
+func (n *Node) obey(doors []*operation.DoorRow) {
 	if len(doors) == 0 {
-		return nil
+		return
 	}
 	newer := map[catalogue.PlacementID]*operation.DoorRow{}
 	t := *n.table
@@ -198,10 +231,24 @@ func (n *Node) obey(doors []*operation.DoorRow) error {
 		}
 	}
 	n.gateway.Set(&t)
+	n.table = &t
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.newer = &t
+}
+
+// keep writes the table that the gateway obeys into the file.
+func (n *Node) keep() error {
+	n.mu.Lock()
+	t := n.newer
+	n.mu.Unlock()
+	if t == n.saved {
+		return nil
+	}
 	if err := t.Save(n.config.Table); err != nil {
 		return err
 	}
-	n.table = &t
+	n.saved = t
 	return nil
 }
 

@@ -20,7 +20,7 @@ const kindSpoolCounted = "spool.counted"
 
 // spoolBooks is what the ledger holds of this gateway's spool.
 type spoolBooks struct {
-	known map[catalogue.PlacementID]gateway.SpoolBook // as last entered; nil before the first look
+	known map[catalogue.PlacementID]gateway.SpoolBook // as last entered; nil before the first look; of Doors.booking
 	due   map[catalogue.PlacementID]int64             // doors that changed, by the version to be obeyed
 }
 
@@ -29,8 +29,8 @@ type spoolBooks struct {
 // the last of what was kept has been delivered or rejected. Whoever later takes
 // requests out of the spool contradicts the ledger.
 func (d *Doors) countSpool(ctx context.Context, now time.Time) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
+	d.booking.Lock()
+	defer d.booking.Unlock()
 	books := d.Spool.Books()
 	if d.books.known == nil {
 		if err := d.recallBooks(ctx, now, books); err != nil {
@@ -38,9 +38,12 @@ func (d *Doors) countSpool(ctx context.Context, now time.Time) error {
 		}
 	}
 	obeyed := d.Gateway.Obeyed()
+	d.mu.Lock()
+	due := maps.Clone(d.books.due)
+	d.mu.Unlock()
 	enter := map[catalogue.PlacementID]gateway.SpoolBook{}
 	for p, b := range books {
-		version, changed := d.books.due[p]
+		version, changed := due[p]
 		drained := b.Open == 0 && !d.keeps(p)
 		if b != d.books.known[p] && (changed && obeyed[p] >= version || drained) {
 			enter[p] = b
@@ -66,6 +69,8 @@ func (d *Doors) countSpool(ctx context.Context, now time.Time) error {
 
 // settleDue forgets changes of doors whose books are in the ledger.
 func (d *Doors) settleDue(obeyed map[catalogue.PlacementID]int64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	maps.DeleteFunc(d.books.due, func(p catalogue.PlacementID, version int64) bool { return obeyed[p] >= version })
 }
 
