@@ -1,5 +1,5 @@
 # One screen. `make check` is what CI runs; the longer runs report figures.
-.PHONY: old-room sicknote-load build run check test lint fmt fuzz bench psplib psplib-seconds gateway-bench two-nodes backup-bench kills million long bus peers
+.PHONY: old-room sicknote-load build run check test lint fmt fuzz bench psplib psplib-seconds gateway-bench two-nodes neighbours backup-bench kills million long bus peers
 # leitstand-token is needed only where keys lie in PKCS#11 tokens; put it beside leitstand.
 build:
 	CGO_ENABLED=0 go build -trimpath -o leitstand ./cmd/leitstand
@@ -18,6 +18,9 @@ psplib-seconds: ; LEITSTAND_LONG=1 go test ./pure/schedule -timeout 1h -count=1 
 	go test ./pure/schedule -run "^$$" -bench Schedules
 # Two gateway nodes on PostgreSQL (PGDSN), one cut off at random, 200 changes of the writing side: about 3 minutes.
 two-nodes: ; LEITSTAND_LONG=1 go test ./room -count=1 -timeout 20m -run TwoNodes -v
+# The program of an earlier commit and today's, as two nodes on one PostgreSQL room under load: about 2 minutes.
+# COMMIT=… for another one than the last before a schema changed.
+neighbours: ; LEITSTAND_LONG=1 LEITSTAND_NEIGHBOUR=$(COMMIT) go test ./cmd/leitstand -count=1 -timeout 20m -run TestLongNeighbours -v
 gateway-bench: ; LEITSTAND_LONG=1 go test ./gateway -count=1 -run TestLong -v
 # Copying and restoring one Kasse and all with 1 GB of items.
 backup-bench: ; LEITSTAND_LONG=1 go test ./room -count=1 -run TestLongBackup -v

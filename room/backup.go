@@ -211,7 +211,7 @@ func (r *Room) copyKeys(m *Manifest, dir string, to Recipients) error {
 		return err
 	}
 	for _, name := range keyFiles {
-		content, err := os.ReadFile(filepath.Join(r.opt.Data, name))
+		content, err := keyFile(r.opt.Data, name)
 		if errors.Is(err, os.ErrNotExist) {
 			continue
 		}
@@ -226,6 +226,24 @@ func (r *Room) copyKeys(m *Manifest, dir string, to Recipients) error {
 		}
 	}
 	return nil
+}
+
+// keyFile reads a key file as a copy holds it: copies are files, whatever the room lies
+// in, and their settings say so, also to older programs that know no other copies.
+func keyFile(data, name string) ([]byte, error) {
+	content, err := os.ReadFile(filepath.Join(data, name))
+	if err != nil || name != settingsFile {
+		return content, err
+	}
+	s, err := readSettings(data)
+	if err != nil || s.Engine == "" {
+		return content, err
+	}
+	s.Engine = db.InDir(data).Engine()
+	if content, err = json.MarshalIndent(s, "", "  "); err != nil {
+		return nil, fmt.Errorf("encoding settings: %w", err)
+	}
+	return append(content, '\n'), nil
 }
 
 func (m *Manifest) add(dir, name string, to []age.Recipient, write func(w io.Writer) error) error {

@@ -335,7 +335,7 @@ func (c *copier) copyKeys(to Recipients) error {
 		return err
 	}
 	for _, name := range keyFiles {
-		content, err := os.ReadFile(filepath.Join(c.room.opt.Data, name))
+		content, err := keyFile(c.room.opt.Data, name)
 		if errors.Is(err, os.ErrNotExist) {
 			continue
 		}

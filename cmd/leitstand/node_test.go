@@ -50,6 +50,13 @@ func newNodes(t *testing.T) *nodes {
 	check(t, err)
 	check(t, r.Close())
 	check(t, os.CopyFS(n.opt[1].Data, os.DirFS(n.opt[0].Data)))
+	n.stand(t)
+	return n
+}
+
+// stand gives the nodes their addresses, and ends them with the test.
+func (n *nodes) stand(t *testing.T) {
+	t.Helper()
 	for i := range n.addr {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		check(t, err)
@@ -64,7 +71,6 @@ func newNodes(t *testing.T) *nodes {
 			}
 		}
 	})
-	return n
 }
 
 func (n *nodes) start(t *testing.T, i int) {
