@@ -1,6 +1,6 @@
-// Command peers measures other Sigma engines for Go on the same events and
-// rules as ours, on one core, in CPU time. It is a module of its own: nothing
-// of it is part of the product.
+// Command peers measures other Sigma engines, for Go and (with cargo) for Rust,
+// on the same events and rules as ours, on one core, in CPU time. It is a
+// module of its own: nothing of it is part of the product.
 //
 //	cd bench/peers && GOMAXPROCS=1 go run . RULES.zip DIR…
 //
@@ -52,7 +52,11 @@ type corpus struct {
 	maps    []map[string]any
 	routes  [][]string // ids of the rules that apply, by event
 	want    []map[string]bool
+	logs    []string // event logs
 }
+
+// foreignLine is an event as JSON with the names that our routes add.
+func (c *corpus) foreignLine(i int) ([]byte, error) { return json.Marshal(c.maps[i]) }
 
 func run(rules string, dirs []string) error {
 	c, err := load(rules, dirs)
@@ -75,7 +79,7 @@ func run(rules string, dirs []string) error {
 		fmt.Printf("%-38s %6.0f events/s, ours is %.0f times as fast; %d rules refused; on %d events %d matches missing, %d extra\n",
 			p.name, rate, ours/rate, refused, seen, missing, extra)
 	}
-	return nil
+	return c.rust(ours)
 }
 
 func load(rules string, dirs []string) (*corpus, error) {
@@ -132,6 +136,11 @@ func (c *corpus) read(dir string) error {
 		if err != nil {
 			return err
 		}
+		full, err := filepath.Abs(p)
+		if err != nil {
+			return err
+		}
+		c.logs = append(c.logs, full)
 		r := evtx.NewBytesReader(data)
 		for rec, ok := r.Next(); ok; rec, ok = r.Next() {
 			m := map[string]any{}
