@@ -38,12 +38,9 @@ func suggest(ctx context.Context, r *Room, _ none) ([]warning.Suggestion, error)
 	if err != nil {
 		return nil, err
 	}
-	out := warning.Suggest(all)
+	out := warning.Suggest(all, r.Catalogue)
 	for i := range out {
-		p, err := r.preview(containment.Plan{
-			Title: "Umgebung trennen", Stage: out[i].Stage, Reason: out[i].Why,
-			Selection: containment.Selection{Environments: []catalogue.EnvironmentID{out[i].Environment}},
-		})
+		p, err := r.preview(containment.Plan{Title: out[i].Title, Stage: out[i].Stage, Reason: out[i].Why, Selection: selectionOf(out[i])})
 		if err != nil {
 			out[i].Preview = err.Error() // off already, say: the person sees why
 			continue
@@ -51,6 +48,18 @@ func suggest(ctx context.Context, r *Room, _ none) ([]warning.Suggestion, error)
 		out[i].Preview = p.Sentence
 	}
 	return out, nil
+}
+
+// selectionOf is what a suggestion would take off: with a component, what stops
+// for certain without it, and with a site its shared components.
+func selectionOf(g warning.Suggestion) containment.Selection {
+	switch {
+	case g.Component != "":
+		return containment.Selection{Components: []catalogue.ComponentID{g.Component}, Dependents: true}
+	case g.Site != "":
+		return containment.Selection{Sites: []catalogue.SiteID{g.Site}, Shared: true}
+	}
+	return containment.Selection{Environments: []catalogue.EnvironmentID{g.Environment}}
 }
 
 type exceptionArgs struct {

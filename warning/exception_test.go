@@ -15,7 +15,6 @@ import (
 	"leitstand/base/db"
 	"leitstand/base/db/dbtest"
 	"leitstand/base/ledger"
-	"leitstand/catalogue"
 )
 
 const manyHosts = "6d1c4a0e-6a0b-4c52-9f3c-0a7f1f7a2028"
@@ -134,25 +133,6 @@ func TestAnExceptionIsForOneRuleUntilADayAndCannotBlindIt(t *testing.T) {
 			t.Errorf("state %v %v", problems, err)
 		}
 	})
-}
-
-func TestSuggestionsNeedACriticalSignalOrTwoRulesForACut(t *testing.T) {
-	sig := func(id, rule, level, env string, state State) Signal {
-		return Signal{ID: id, Rule: rule, Level: level, Environment: catalogue.EnvironmentID(env), State: state, Title: rule}
-	}
-	got := Suggest([]Signal{
-		sig("1", "a", "high", "one", Open), sig("2", "a", "high", "one", Open),
-		sig("3", "a", "high", "two", Attached), sig("4", "b", "high", "two", Open),
-		sig("5", "c", "critical", "three", Open),
-		sig("6", "c", "critical", "four", Dismissed), sig("7", "d", "medium", "four", Open), sig("8", "c", "critical", "", Open),
-	})
-	stages := map[catalogue.EnvironmentID]int{}
-	for _, g := range got {
-		stages[g.Environment] = g.Stage
-	}
-	if len(got) != 2 || stages["two"] != 2 || stages["three"] != 2 {
-		t.Errorf("got %+v", got)
-	}
 }
 
 func TestEveryMustMatchCaseIsFound(t *testing.T) {

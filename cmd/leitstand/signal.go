@@ -159,8 +159,8 @@ type signalSuggestCmd struct{ roomFlags }
 // Run prints suggestions.
 func (c *signalSuggestCmd) Run(a *app) error {
 	return c.act(a, "", "signal.suggest", nil, func(raw json.RawMessage) error {
-		return table(a, raw, "Kein Vorschlag.", "Umgebung Stufe Warum Signale Vorschau", func(x warning.Suggestion) []string {
-			return []string{string(x.Environment), fmt.Sprint(x.Stage), plain(x.Why), strings.Join(x.Signals, " "), plain(x.Preview)}
+		return table(a, raw, "Kein Vorschlag.", "Was Stufe Maßnahme Warum Signale Vorschau", func(x warning.Suggestion) []string {
+			return []string{x.Target(), fmt.Sprint(x.Stage), x.Title, plain(x.Why), strings.Join(x.Signals, " "), plain(x.Preview)}
 		})
 	})
 }
