@@ -164,14 +164,14 @@ type knownItem struct {
 	content string
 }
 
-func knownKeys(ctx context.Context, tx *db.Tx, drafts []Sealed) (map[string]knownItem, error) {
+func knownKeys(ctx context.Context, q db.Querier, drafts []Sealed) (map[string]knownItem, error) {
 	known := map[string]knownItem{}
 	err := chunks(drafts, func(part []Sealed) error {
 		args := make([]any, len(part))
 		for i, d := range part {
 			args[i] = d.item.KeyHash
 		}
-		_, err := db.Collect(ctx, tx, func(r *sql.Rows) (struct{}, error) {
+		_, err := db.Collect(ctx, q, func(r *sql.Rows) (struct{}, error) {
 			var key string
 			var k knownItem
 			err := r.Scan(&key, &k.number, &k.id, &k.content)
@@ -184,6 +184,22 @@ func knownKeys(ctx context.Context, tx *db.Tx, drafts []Sealed) (map[string]know
 		return nil, fmt.Errorf("looking for known items: %w", err)
 	}
 	return known, nil
+}
+
+// Known looks whether an item was accepted under the draft's key, open or not as the
+// book may be now. The same key with another content is ErrKeyReused.
+func (j *Journal) Known(ctx context.Context, d Draft) (a Accepted, known bool, err error) {
+	digest := sha256.Sum256(d.Body)
+	s := Sealed{item: itemRow{KeyHash: j.Index("key", d.Key), Content: j.Index("content", string(digest[:]))}}
+	found, err := knownKeys(ctx, j.store, []Sealed{s})
+	if err != nil {
+		return a, false, err
+	}
+	k, known := found[s.item.KeyHash]
+	if known && k.content != s.item.Content {
+		return a, true, fmt.Errorf("item %s: %w", k.number.Label(j.kasse), ErrKeyReused)
+	}
+	return Accepted{Number: k.number, ID: k.id, Known: known}, known, nil
 }
 
 // write collects the rows of one acceptance.

@@ -84,7 +84,7 @@ func (p *Replayer) replayFile(ctx context.Context, f *spoolFile) (again bool, er
 			err = errors.Join(err, derr)
 			continue
 		}
-		j, merr := p.mark(ctx, f, k, *m)
+		j, merr := p.Spool.done(ctx, f, k, *m)
 		if merr != nil {
 			return true, merr
 		}
@@ -107,15 +107,15 @@ func settle(marks []*spoolJob) error {
 	return errors.Join(errs...)
 }
 
-// mark writes down what became of a request, without waiting for the disk.
-func (p *Replayer) mark(ctx context.Context, f *spoolFile, k *keptRequest, m doneMeta) (*spoolJob, error) {
+// done writes down what became of a request, without waiting for the disk.
+func (s *Spool) done(ctx context.Context, f *spoolFile, k *keptRequest, m doneMeta) (*spoolJob, error) {
 	rest, err := json.Marshal(m)
 	if err != nil {
 		return nil, fmt.Errorf("encoding a mark: %w", err)
 	}
 	j := &spoolJob{kind: frameDone, n: k.number, rest: rest, result: make(chan error, 1)}
 	j.applied = func(n, _, _ int64) { f.leave(n, m) }
-	return j, p.Spool.send(ctx, f, j)
+	return j, s.send(ctx, f, j)
 }
 
 // deliver hands one request to the regular side. It returns nil when the request
@@ -135,7 +135,7 @@ func (p *Replayer) deliver(ctx context.Context, f *spoolFile, k *keptRequest, o 
 		return nil, false, nil
 	}
 	defer pass.under.Add(-1)
-	resp, err := p.send(ctx, door, k, head, body)
+	resp, err := p.send(ctx, door, k, f.receiptOf(k), head, body)
 	if err != nil {
 		p.warn(ctx, "a kept request could not be delivered; it waits", k, slog.Any("error", err))
 		return nil, true, nil
@@ -168,7 +168,7 @@ func (p *Replayer) warn(ctx context.Context, text string, k *keptRequest, attr s
 	}
 }
 
-func (p *Replayer) send(ctx context.Context, d *Door, k *keptRequest, head keptHead, body []byte) (*http.Response, error) {
+func (p *Replayer) send(ctx context.Context, d *Door, k *keptRequest, receipt string, head keptHead, body []byte) (*http.Response, error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, head.Method, strings.TrimSuffix(d.Upstream, "/")+head.URI, bytes.NewReader(body))
@@ -179,7 +179,7 @@ func (p *Replayer) send(ctx context.Context, d *Door, k *keptRequest, head keptH
 	if req.Header.Get("Idempotency-Key") == "" {
 		req.Header.Set("Idempotency-Key", k.ID)
 	}
-	req.Header.Set("X-Leitstand-Receipt", receiptOf(k, kasseOf(k.Placement)))
+	req.Header.Set("X-Leitstand-Receipt", receipt)
 	req.Header.Set("X-Leitstand-Epoch", strconv.FormatInt(d.Row.Epoch, 10))
 	req.Header.Set("X-Forwarded-Host", head.Host)
 	client := p.Client
@@ -195,11 +195,6 @@ func (p *Replayer) send(ctx context.Context, d *Door, k *keptRequest, head keptH
 	err = errors.Join(err, resp.Body.Close())
 	resp.Body = io.NopCloser(bytes.NewReader(b))
 	return resp, err
-}
-
-func kasseOf(p catalogue.PlacementID) catalogue.KasseID {
-	k, _, _, _ := p.Split()
-	return k
 }
 
 // Rejected is a kept request that the regular side would not have: a person
@@ -223,13 +218,13 @@ func (s *Spool) Rejections(k catalogue.KasseID) ([]Rejected, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the spool of Kasse %s: %w", k, err)
 	}
-	places := map[int64]catalogue.PlacementID{}
+	kept := map[int64]keptMeta{}
 	var out []Rejected
 	_, _, _, err = scanFrames(f.file, info.Size(), func(fr frame) error {
 		switch fr.kind {
 		case frameKept:
 			n, meta, _, err := splitKept(fr.payload)
-			places[n] = meta.Placement
+			kept[n] = meta
 			return err
 		case frameDone:
 			var m doneMeta
@@ -239,7 +234,7 @@ func (s *Spool) Rejections(k catalogue.KasseID) ([]Rejected, error) {
 			}
 			if !m.Delivered {
 				out = append(out, Rejected{
-					Receipt: "P" + emergency.Number(n).Label(k), Placement: places[n], Status: m.Status, Reason: m.Reason, Owner: m.Owner, At: m.At,
+					Receipt: f.receiptOf(&keptRequest{keptMeta: kept[n], number: n}), Placement: kept[n].Placement, Status: m.Status, Reason: m.Reason, Owner: m.Owner, At: m.At,
 				})
 			}
 		case frameBegin:

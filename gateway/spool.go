@@ -22,6 +22,7 @@ import (
 	"leitstand/base/db"
 	"leitstand/catalogue"
 	"leitstand/emergency"
+	"leitstand/operation"
 	"leitstand/pure/seal"
 )
 
@@ -31,6 +32,7 @@ import (
 // written behind it. One process owns a spool.
 type Spool struct {
 	dir, node string
+	mark      string // in the receipts of new files
 	keys      func(catalogue.KasseID) (*seal.PublicKey, error)
 	log       *slog.Logger
 	release   func() error
@@ -67,11 +69,21 @@ var (
 // that never finished, of which nobody was told, are set aside and named in the
 // log. A file that is damaged elsewhere is ErrSpoolDamaged.
 func OpenSpool(dir, node string, keys func(catalogue.KasseID) (*seal.PublicKey, error), log *slog.Logger) (*Spool, error) {
+	return openSpool(dir, node, "", keys, log)
+}
+
+// OpenNodeSpool is OpenSpool for a gateway that is not the room's own. Several of them
+// may keep requests to one Kasse: the receipts of new files name the node.
+func OpenNodeSpool(dir, node string, keys func(catalogue.KasseID) (*seal.PublicKey, error), log *slog.Logger) (*Spool, error) {
+	return openSpool(dir, node, node, keys, log)
+}
+
+func openSpool(dir, node, mark string, keys func(catalogue.KasseID) (*seal.PublicKey, error), log *slog.Logger) (*Spool, error) {
 	release, err := db.LockDir(dir)
 	if err != nil {
 		return nil, fmt.Errorf("opening the spool: %w", err)
 	}
-	s := &Spool{dir: dir, node: node, keys: keys, log: log, release: release, files: map[catalogue.KasseID]*spoolFile{}}
+	s := &Spool{dir: dir, node: node, mark: mark, keys: keys, log: log, release: release, files: map[catalogue.KasseID]*spoolFile{}}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -106,7 +118,7 @@ func (s *Spool) of(k catalogue.KasseID) (*spoolFile, error) {
 	if k == "" || strings.ContainsAny(string(k), `/\.`) {
 		return nil, fmt.Errorf("%q is no Kasse", k)
 	}
-	f, remains, err := openSpoolFile(s.dir, s.node, k)
+	f, remains, err := openSpoolFile(s.dir, beginMeta{Kasse: k, Node: s.node, Mark: s.mark})
 	if remains != "" {
 		s.log.Warn("remains of an unfinished commit were set aside; nobody was told of what is in them", slog.String("kasse", string(k)), slog.String("file", remains))
 	}
@@ -129,6 +141,11 @@ type keptHead struct {
 // on disk. A client that repeats a request under its Idempotency-Key gets the
 // receipt of the first; the same key for another request is ErrKeyReused.
 func (s *Spool) Keep(ctx context.Context, d Door, r *http.Request, body []byte) (string, error) {
+	return s.KeepAs(ctx, "", d, r, body)
+}
+
+// KeepAs is Keep for a request of which the client has a receipt already.
+func (s *Spool) KeepAs(ctx context.Context, receipt string, d Door, r *http.Request, body []byte) (string, error) {
 	kasse, _, _, ok := d.Placement.Split()
 	if !ok {
 		return "", fmt.Errorf("%q is no placement", d.Placement)
@@ -137,7 +154,10 @@ func (s *Spool) Keep(ctx context.Context, d Door, r *http.Request, body []byte) 
 	if err != nil {
 		return "", err
 	}
-	k := &keptRequest{keptMeta: keptMeta{ID: rand.Text(), Placement: d.Placement, Epoch: d.Row.Epoch, At: time.Now().UTC().Truncate(time.Millisecond)}}
+	k := &keptRequest{keptMeta: keptMeta{
+		ID: rand.Text(), Placement: d.Placement, Epoch: d.Row.Epoch, At: time.Now().UTC().Truncate(time.Millisecond),
+		Receipt: receipt, Emergency: d.Row.Mode == operation.ModeEmergency,
+	}}
 	head, err := json.Marshal(keptHead{Method: r.Method, Host: r.Host, URI: r.URL.RequestURI(), Header: endToEnd(r.Header)})
 	if err != nil {
 		return "", fmt.Errorf("encoding a request: %w", err)
@@ -145,14 +165,15 @@ func (s *Spool) Keep(ctx context.Context, d Door, r *http.Request, body []byte) 
 	plain := append(binary.BigEndian.AppendUint32(make([]byte, 0, 4+len(head)+len(body)), uint32(len(head))), head...)
 	plain = append(plain, body...)
 	if key := r.Header.Get("Idempotency-Key"); key != "" {
-		sum := sha256.Sum256([]byte(string(d.Placement) + "\x00" + key))
+		sum := keySum(d.Placement, key)
 		k.Key = hex.EncodeToString(sum[:16])
-		k.content = sha256.Sum256(append([]byte(r.Method+" "+r.URL.RequestURI()+"\x00"), body...))
+		content := sha256.Sum256(append([]byte(key+"\x00"+r.Method+" "+r.URL.RequestURI()+"\x00"), body...)) // nobody guesses it who does not know the key
+		k.Content = hex.EncodeToString(content[:16])
 		turn := &f.turns[sum[0]%keyTurns] // two requests under one key: the second waits for the first
 		turn.Lock()
 		defer turn.Unlock()
 		if known, err := f.known(k); known != nil || err != nil {
-			return receiptOf(known, kasse), err
+			return f.receiptOf(known), err
 		}
 	}
 	rest, err := s.sealed(k, plain)
@@ -168,7 +189,24 @@ func (s *Spool) Keep(ctx context.Context, d Door, r *http.Request, body []byte) 
 	if err := s.submit(ctx, f, j); err != nil {
 		return "", err
 	}
-	return receiptOf(k, kasse), nil
+	return f.receiptOf(k), nil
+}
+
+func keySum(p catalogue.PlacementID, key string) [sha256.Size]byte {
+	return sha256.Sum256([]byte(string(p) + "\x00" + key))
+}
+
+// Knows says whether a request was kept under a key, whatever became of it.
+func (s *Spool) Knows(p catalogue.PlacementID, key string) (bool, error) {
+	kasse, _, _, _ := p.Split()
+	f, err := s.of(kasse)
+	if err != nil {
+		return false, err
+	}
+	sum := keySum(p, key)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.byKey[hex.EncodeToString(sum[:16])] != nil, nil
 }
 
 // known finds the request that was kept under the same key.
@@ -179,17 +217,29 @@ func (f *spoolFile) known(k *keptRequest) (*keptRequest, error) {
 	if old == nil {
 		return nil, nil //nolint:nilnil // it is new
 	}
-	if old.content != k.content && old.content != ([sha256.Size]byte{}) {
+	if old.Content != k.Content && old.Content != "" { // older files do not have it
 		return nil, ErrKeyReused
 	}
 	return old, nil
 }
 
-func receiptOf(k *keptRequest, kasse catalogue.KasseID) string {
-	if k == nil {
+func (f *spoolFile) receiptOf(k *keptRequest) string {
+	switch {
+	case k == nil:
 		return ""
+	case k.Receipt != "":
+		return k.Receipt
 	}
-	return "P" + emergency.Number(k.number).Label(kasse)
+	return f.receipt(k.number)
+}
+
+// receipt is what the client of a request is told, such as P0000017-Q, or P0000017-Q-tor-2.
+func (f *spoolFile) receipt(number int64) string {
+	r := "P" + emergency.Number(number).Label(f.kasse)
+	if f.mark != "" {
+		r += "-" + f.mark
+	}
+	return r
 }
 
 // sealed is the payload of a kept request behind its number.

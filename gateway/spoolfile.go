@@ -28,6 +28,8 @@ const keyTurns = 64
 // touches end, sum and next.
 type spoolFile struct {
 	kasse catalogue.KasseID
+	node  string // that made it
+	mark  string // in receipts
 	file  *os.File
 	sync  func() error
 	jobs  chan *spoolJob
@@ -63,7 +65,6 @@ type keptRequest struct {
 	keptMeta
 	number   int64
 	at, size int64             // of its frame
-	content  [sha256.Size]byte // of this process's life only
 	rest     [sha256.Size]byte // SHA-256 of what stands behind its number
 }
 
@@ -73,7 +74,11 @@ type keptMeta struct {
 	Placement catalogue.PlacementID `json:"placement"`
 	Epoch     int64                 `json:"epoch"`
 	At        time.Time             `json:"at"`
-	Key       string                `json:"key,omitempty"` // hash of the client's idempotency key
+	Key       string                `json:"key,omitempty"`     // hash of the client's idempotency key
+	Content   string                `json:"content,omitempty"` // hash of that key and the request
+	// Receipt is what the client has, when another gateway gave it; empty: as numbered here.
+	Receipt   string `json:"receipt,omitempty"`
+	Emergency bool   `json:"emergency,omitempty"` // it came to a door in emergency operation
 }
 
 // doneMeta is what became of a request.
@@ -90,11 +95,13 @@ type beginMeta struct {
 	Kasse catalogue.KasseID `json:"kasse"`
 	Node  string            `json:"node"`
 	Made  time.Time         `json:"made"`
+	Mark  string            `json:"mark,omitempty"` // in receipts
 }
 
 // openSpoolFile opens or makes the spool of a Kasse. The remains of a commit
 // that never finished are kept in a file of their own, whose name it returns.
-func openSpoolFile(dir, node string, k catalogue.KasseID) (f *spoolFile, remains string, err error) {
+func openSpoolFile(dir string, b beginMeta) (f *spoolFile, remains string, err error) {
+	k := b.Kasse
 	name := filepath.Join(dir, string(k)+spoolSuffix)
 	file, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -105,7 +112,7 @@ func openSpoolFile(dir, node string, k catalogue.KasseID) (f *spoolFile, remains
 		byKey: map[string]*keptRequest{}, counts: map[catalogue.PlacementID]*SpoolCounts{}, totals: map[catalogue.PlacementID]*hashTotal{},
 	}
 	if remains, err = f.load(name); err == nil && f.end == 0 {
-		err = f.begin(dir, node)
+		err = f.begin(dir, b)
 	}
 	if err != nil {
 		return nil, remains, errors.Join(fmt.Errorf("opening the spool of Kasse %s: %w", k, err), file.Close())
@@ -139,8 +146,10 @@ func (f *spoolFile) load(name string) (remains string, err error) {
 }
 
 // begin writes the first frame of a new file and makes its name durable.
-func (f *spoolFile) begin(dir, node string) error {
-	meta, err := json.Marshal(beginMeta{Kasse: f.kasse, Node: node, Made: time.Now().UTC()})
+func (f *spoolFile) begin(dir string, b beginMeta) error {
+	b.Made = time.Now().UTC()
+	f.node, f.mark = b.Node, b.Mark
+	meta, err := json.Marshal(b)
 	if err != nil {
 		return err
 	}
@@ -168,6 +177,7 @@ func (f *spoolFile) take(fr frame) error {
 		if err := json.Unmarshal(fr.payload, &b); err != nil || b.Kasse != f.kasse {
 			return fmt.Errorf("%w: it begins as the file of Kasse %q", ErrSpoolDamaged, b.Kasse)
 		}
+		f.node, f.mark = b.Node, b.Mark
 		return nil
 	case frameKept:
 		n, meta, _, err := splitKept(fr.payload)

@@ -75,6 +75,7 @@ func roomActs() map[string]handler {
 		"driver.open":       reading(driverOpen),
 		"driver.resolve":    doing(driverResolve),
 		"driver.import-log": doing(importLog),
+		"gateway.hand-in":   doing(handIn),
 
 		"consent.list": reading(func(ctx context.Context, r *Room, _ none) ([]access.Consent, error) { return access.Open(ctx, r.Store) }),
 		"consent.show": reading(func(ctx context.Context, r *Room, a idArgs) (access.Consent, error) {

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"leitstand/base/ledger"
 	"leitstand/catalogue"
@@ -31,23 +32,31 @@ func (d desk) Keep(ctx context.Context, door gateway.Door, r *http.Request, body
 		return "", err
 	}
 	now := d.room.Now()
-	kept, err := j.Accept(ctx, door.Placement, door.Row.Epoch, now, ledger.System, emergency.Draft{
-		Key: deskKey(door.Placement, r), Kind: deskKind(r, body), Source: "http:" + string(service), Received: now,
-		Media: "message/http", Body: gateway.Message(r, body),
-	})
+	kept, err := j.Accept(ctx, door.Placement, door.Row.Epoch, now, ledger.System,
+		deskDraft(r, body, deskKey(door.Placement, r, rand.Text()), "http:"+string(service), now))
 	if err != nil {
 		return "", err
 	}
 	return kept[0].Number.Label(kasse), nil
 }
 
+func deskDraft(r *http.Request, body []byte, key, source string, received time.Time) emergency.Draft {
+	return emergency.Draft{
+		Key: key, Kind: deskKind(r, body), Source: source, Received: received, Media: "message/http", Body: gateway.Message(r, body),
+	}
+}
+
 // deskKey names a request for ever: by the client's Idempotency-Key, so that what
 // is sent again is the same item, else by a key of our own.
-func deskKey(p catalogue.PlacementID, r *http.Request) string {
+func deskKey(p catalogue.PlacementID, r *http.Request, own string) string {
 	if key := r.Header.Get("Idempotency-Key"); key != "" {
 		return "http\x00" + string(p) + "\x00" + key
 	}
-	return "http\x00" + string(p) + "\x00\x00" + rand.Text()
+	return ownDeskKey(p, own)
+}
+
+func ownDeskKey(p catalogue.PlacementID, own string) string {
+	return "http\x00" + string(p) + "\x00\x00" + own
 }
 
 // deskKind tells what people wrote into our form from what programs send.

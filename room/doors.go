@@ -42,6 +42,13 @@ type DoorsConfig struct {
 	Drain int64 `json:"drain_seconds,omitempty"`
 }
 
+func (c DoorsConfig) nodeName() string {
+	if c.Node == "" {
+		return "gateway"
+	}
+	return c.Node
+}
+
 const (
 	doorsFile = "doors.table"
 	spoolDir  = "spool"
@@ -101,9 +108,7 @@ func (r *Room) LoadDoorsConfig() (c DoorsConfig, err error) {
 // Until the gateway is retired, a side counts as closed by its
 // doors only with its word.
 func (r *Room) OpenDoors(ctx context.Context, c DoorsConfig) (*Doors, error) {
-	if c.Node == "" {
-		c.Node = "gateway"
-	}
+	c.Node = c.nodeName()
 	if c.Drain == 0 {
 		c.Drain = 30
 	}
@@ -159,6 +164,7 @@ func (r *Room) OpenDoors(ctx context.Context, c DoorsConfig) (*Doors, error) {
 	if err != nil {
 		return nil, errors.Join(err, d.Spool.Close())
 	}
+	r.doors.Store(d)
 	return d, nil
 }
 
@@ -296,7 +302,10 @@ func (d *Doors) drain(ctx context.Context, now time.Time) error {
 }
 
 // Close closes the spool. The table stays in its file.
-func (d *Doors) Close() error { return d.Spool.Close() }
+func (d *Doors) Close() error {
+	d.room.doors.CompareAndSwap(d, nil)
+	return d.Spool.Close()
+}
 
 // RescueDoors rebuilds the file of doors of a room from its ledger: the rows are
 // compared with the entries first, and a row that does not fit is an error.

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"filippo.io/age"
@@ -99,6 +100,7 @@ type Room struct {
 	mailboxes []string      // addresses, set by Connect
 	tokens    []*token.Keys // of mailboxes, likewise
 	pulse     pulse
+	doors     atomic.Pointer[Doors] // this room's gateway, while it is open
 
 	clock        clockWatch
 	foreignClock bool // the clock is not this machine's

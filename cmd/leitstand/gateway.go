@@ -111,6 +111,7 @@ type gatewayCmd struct {
 	Serve  gatewayServeCmd  `cmd:"" help:"Stand at the doors without a room: obey a table file, keep what doors buffer in a spool beside it."`
 	Move   gatewayMoveCmd   `cmd:"" help:"Without the room: move doors of this gateway to buffer or notice, signed by two or in immediate danger."`
 	Held   gatewayHeldCmd   `cmd:"" help:"Doors that were moved without the room and are not in its ledger yet."`
+	HandIn gatewayHandInCmd `cmd:"" name:"hand-in" help:"Take in what a gateway without a room kept: into the journal behind emergency doors, else for the regular side; in order, each once."`
 	Table  gatewayTableCmd  `cmd:"" help:"Print a table file."`
 	Rescue gatewayRescueCmd `cmd:"" help:"Rebuild a damaged table file of a room from its ledger."`
 }
@@ -146,7 +147,7 @@ func (c *gatewayServeCmd) Run(a *app) error {
 	if err := holdMoves(g, filepath.Dir(c.Table), c.Keys); err != nil { // as with the table: a gateway does not guess
 		return err
 	}
-	s, err := gateway.OpenSpool(c.Spool, c.Node, g.KeysOf, log)
+	s, err := gateway.OpenNodeSpool(c.Spool, c.Node, g.KeysOf, log)
 	if err != nil {
 		return err
 	}
