@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -22,10 +23,14 @@ type BacklogTerms struct {
 	Clerks   Throughput     `json:"clerks"`   // cases that the people of one Kasse decide on a working day
 	Transfer Throughput     `json:"transfer"` // items an hour that a regular system takes, until it was measured
 	Days     string         `json:"days"`     // on which people work: 1 is Monday, 7 is Sunday
-	Reason   string         `json:"reason,omitempty"`
-	By       string         `json:"by,omitempty"`
-	Second   string         `json:"second,omitempty"` // who agreed to the order
-	At       time.Time      `json:"at,omitzero"`
+	// Land names the holidays on which nobody decides cases; Lands those of Kassen
+	// elsewhere. Without one they are those that all Länder share.
+	Land   catalogue.Land                       `json:"land,omitempty"`
+	Lands  map[catalogue.KasseID]catalogue.Land `json:"lands,omitempty"`
+	Reason string                               `json:"reason,omitempty"`
+	By     string                               `json:"by,omitempty"`
+	Second string                               `json:"second,omitempty"` // who agreed to the order
+	At     time.Time                            `json:"at,omitzero"`
 }
 
 // UrgencyGroup is a rank of the order: services that are equally urgent.
@@ -87,7 +92,12 @@ func (t BacklogTerms) Check() error {
 	if t.Days == "" || strings.Trim(t.Days, "1234567") != "" {
 		return fmt.Errorf("days %q: want digits from 1 (Monday) to 7 (Sunday)", t.Days)
 	}
-	return errors.Join(t.Clerks.check("clerks"), t.Transfer.check("transfer"))
+	for _, k := range slices.Sorted(maps.Keys(t.Lands)) {
+		if err := t.Lands[k].Check(); err != nil {
+			return fmt.Errorf("holidays of Kasse %q: %w", k, err)
+		}
+	}
+	return errors.Join(t.Clerks.check("clerks"), t.Transfer.check("transfer"), t.Land.Check())
 }
 
 func (t Throughput) check(what string) error {
@@ -107,7 +117,20 @@ func (t BacklogTerms) In(c *catalogue.Catalogue) error {
 			}
 		}
 	}
+	for _, k := range slices.Sorted(maps.Keys(t.Lands)) {
+		if _, ok := c.Kasse(k); !ok {
+			return fmt.Errorf("holidays of Kasse %q: it is not in the catalogue", k)
+		}
+	}
 	return nil
+}
+
+// landOf is where the people of a Kasse have their holidays.
+func (t BacklogTerms) landOf(k catalogue.KasseID) catalogue.Land {
+	if l, ok := t.Lands[k]; ok {
+		return l
+	}
+	return t.Land
 }
 
 // Rank is the place of a service in the order, from 0, and the name of its group.

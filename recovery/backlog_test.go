@@ -61,6 +61,26 @@ func TestNobodyDecidesCasesOnDaysOff(t *testing.T) {
 	}
 }
 
+func TestNobodyDecidesCasesOnHolidaysOfTheirLand(t *testing.T) {
+	terms := fixed() // 90 cases a day
+	eve := time.Date(2026, 6, 3, 8, 0, 0, 0, berlin)
+	b := recovery.Begins{Known: true, P50: eve, P90: eve}
+	for land, want := range map[catalogue.Land]time.Time{
+		"":   time.Date(2026, 6, 4, 17, 0, 0, 0, berlin),
+		"NW": time.Date(2026, 6, 5, 17, 0, 0, 0, berlin), // Corpus Christi
+	} {
+		for elsewhere, want := range map[catalogue.Land]time.Time{land: want, "SH": time.Date(2026, 6, 4, 17, 0, 0, 0, berlin)} {
+			terms.Land = land
+			cells := []recovery.BacklogCell{cellAt(terms, "eau", 180, 0, b)}
+			terms.Lands = map[catalogue.KasseID]catalogue.Land{cells[0].Kasse: elsewhere}
+			recovery.BacklogForecast(terms, cells, eve, berlin, 1)
+			if got := cells[0].Done.P50; !got.Equal(want) {
+				t.Errorf("%q, here %q: done %s, want %s", land, elsewhere, got, want)
+			}
+		}
+	}
+}
+
 func TestABacklogWithoutABeginningHasNoDate(t *testing.T) {
 	terms := recovery.DefaultBacklogTerms()
 	cells := []recovery.BacklogCell{cellAt(terms, "eau", 200, 5000, recovery.Begins{})}
@@ -128,6 +148,8 @@ func TestBacklogTermsThatMakeNoSenseAreRefused(t *testing.T) {
 		"name":       func(b *recovery.BacklogTerms) { b.Groups[0].Name = "" },
 		"clerks":     func(b *recovery.BacklogTerms) { b.Clerks = recovery.Throughput{Low: 3, Likely: 2, High: 1} },
 		"days":       func(b *recovery.BacklogTerms) { b.Days = "8" },
+		"land":       func(b *recovery.BacklogTerms) { b.Land = "Bayern" },
+		"holidays":   func(b *recovery.BacklogTerms) { b.Lands = map[catalogue.KasseID]catalogue.Land{"9": "xx"} },
 	} {
 		b := recovery.DefaultBacklogTerms()
 		spoil(&b)

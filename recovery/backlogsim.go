@@ -101,9 +101,13 @@ func BacklogForecast(t BacklogTerms, cells []BacklogCell, now time.Time, zone *t
 		}
 		byKasse[c.Kasse] = append(byKasse[c.Kasse], i)
 	}
-	days := workingHours(t.Days, now, zone)
+	daysOf := map[catalogue.Land][]float64{}
 	for _, k := range kassen {
-		of := byKasse[k]
+		of, land := byKasse[k], t.landOf(k)
+		if daysOf[land] == nil {
+			daysOf[land] = workingHours(t.Days, land, now, zone)
+		}
+		days := daysOf[land]
 		slices.SortStableFunc(of, func(a, b int) int { return cmp.Compare(cells[a].Rank, cells[b].Rank) })
 		for run := range backlogRuns {
 			workOff(rng, t, cells, of, days, now, func(i int, w worked) { out.runs[i][run] = w })
@@ -194,8 +198,8 @@ func (b Begins) draw(rng *rand.Rand, now time.Time) float64 {
 const clerksFrom, clerksUntil = 8.0, 17.0
 
 // workingHours are the beginnings of working days, in hours from now, until the
-// bound of forecasts; that of today may lie before now.
-func workingHours(days string, now time.Time, zone *time.Location) []float64 {
+// bound of forecasts; that of today may lie before now. Holidays are none.
+func workingHours(days string, land catalogue.Land, now time.Time, zone *time.Location) []float64 {
 	l := now.In(zone)
 	var out []float64
 	for d := 0; ; d++ {
@@ -204,7 +208,8 @@ func workingHours(days string, now time.Time, zone *time.Location) []float64 {
 		if at > farAhead {
 			return out
 		}
-		if wd := (int(day.Weekday()) + 6) % 7; at > -(clerksUntil-clerksFrom) && containsDigit(days, wd+1) {
+		_, off := catalogue.Holiday(day, land)
+		if wd := (int(day.Weekday()) + 6) % 7; !off && at > -(clerksUntil-clerksFrom) && containsDigit(days, wd+1) {
 			out = append(out, at)
 		}
 	}

@@ -183,6 +183,15 @@ func (c *compiler) teams() {
 	for _, d := range c.g.Terms.Closed {
 		closed[d] = true
 	}
+	shut := func(at time.Time) bool {
+		date := at.Format(time.DateOnly)
+		off, known := closed[date]
+		if !known {
+			_, off = catalogue.Holiday(at, c.g.Terms.Land)
+			closed[date] = off
+		}
+		return off
+	}
 	zone := c.g.Zone
 	if zone == nil {
 		zone = time.UTC
@@ -190,7 +199,7 @@ func (c *compiler) teams() {
 	for t := range clock {
 		at := c.g.Origin.Add(time.Duration(t) * Slot).In(zone)
 		day := '0' + rune(at.Weekday())
-		if day == '0' || len(closed) > 0 && closed[at.Format(time.DateOnly)] {
+		if day == '0' || shut(at) {
 			day = '7'
 		}
 		clock[t] = hour{day, at.Hour()}

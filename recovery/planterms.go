@@ -79,7 +79,8 @@ type Terms struct {
 	OtherSite  float64                         `json:"other_site"`    // how much of a cell is there while another site of it runs, 0 to 1
 	Priorities Priorities                      `json:"priorities"`
 	Deadlines  []Deadline                      `json:"deadlines,omitempty"` // hard dates, such as a payment run
-	Closed     []string                        `json:"closed,omitempty"`    // dates (2006-01-02) on which only teams that work on Sundays work
+	Land       catalogue.Land                  `json:"land,omitempty"`      // its holidays are closed days; absent: those that all Länder share
+	Closed     []string                        `json:"closed,omitempty"`    // further dates (2006-01-02) on which only teams that work on Sundays work
 	Fairness   float64                         `json:"fairness"`            // 0: only the sum of losses counts; 1: the worst-off Kasse counts as much as all together
 	Stability  float64                         `json:"stability"`           // what moving agreed work costs when a plan is made anew
 	Assumed    bool                            `json:"assumed,omitempty"`   // nobody has agreed to these yet
@@ -225,7 +226,7 @@ func (t *Terms) Check() error {
 			return fmt.Errorf("emergency operation of %q gives %v: want a share from 0 to 1", id, level)
 		}
 	}
-	return errors.Join(t.checkWork(), t.Priorities.Check(), t.checkDates())
+	return errors.Join(t.checkWork(), t.Priorities.Check(), t.checkDates(), t.Land.Check())
 }
 
 func share(v float64) bool { return v >= 0 && v <= 1 }

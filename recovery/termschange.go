@@ -88,9 +88,17 @@ func (t *Terms) lines(c *catalogue.Catalogue, zone *time.Location) []termLine {
 		}
 		add(d.Reason, "Fester Termin, %s, %s, %s", serviceName(c, d.Service), kasse, d.At.In(zone).Format("02.01.2006 15:04"))
 	}
-	add(orNone(strings.Join(t.Closed, ", ")), "Geschlossene Tage")
+	add(landText(t.Land), "Feiertage")
+	add(orNone(strings.Join(t.Closed, ", ")), "Weitere geschlossene Tage")
 	add(number(t.Stability), "Stabilität")
 	return out
+}
+
+func landText(l catalogue.Land) string {
+	if l == "" {
+		return "die aller Länder"
+	}
+	return string(l)
 }
 
 func (p *Priorities) lines(c *catalogue.Catalogue, add func(value, what string, args ...any)) {

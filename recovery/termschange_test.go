@@ -36,6 +36,7 @@ func TestEveryTermThatChangesIsShown(t *testing.T) {
 		"Deadlines": func(x *recovery.Terms) {
 			x.Deadlines = []recovery.Deadline{{Service: "zahl", At: day, Reason: "Zahllauf"}}
 		},
+		"Land":      func(x *recovery.Terms) { x.Land = "BY" },
 		"Closed":    func(x *recovery.Terms) { x.Closed = []string{"2026-12-25"} },
 		"Fairness":  func(x *recovery.Terms) { x.Fairness = 0.25 },
 		"Stability": func(x *recovery.Terms) { x.Stability = 11 },

@@ -3,6 +3,7 @@ package room
 import (
 	"context"
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 
@@ -103,7 +104,10 @@ type capacityArgs struct {
 	Clerks   *recovery.Throughput `json:"clerks,omitempty"`
 	Transfer *recovery.Throughput `json:"transfer,omitempty"`
 	Days     string               `json:"days,omitempty"`
-	Reason   string               `json:"reason"`
+	Land     *catalogue.Land      `json:"land,omitempty"` // "": the holidays that all Länder share
+
+	Lands  map[catalogue.KasseID]catalogue.Land `json:"lands,omitempty"` // of these Kassen; the others stay
+	Reason string                               `json:"reason"`
 }
 
 // setCapacity says how much people and systems manage. It changes forecasts only,
@@ -125,6 +129,20 @@ func setCapacity(ctx context.Context, r *Room, as access.Person, a capacityArgs)
 		}
 		if a.Days != "" {
 			t.Days = a.Days
+		}
+		if a.Land != nil {
+			t.Land = *a.Land
+		}
+		if len(a.Lands) > 0 {
+			lands := maps.Clone(t.Lands)
+			if lands == nil {
+				lands = a.Lands
+			}
+			maps.Copy(lands, a.Lands)
+			t.Lands = lands
+		}
+		if err := t.In(r.Catalogue); err != nil && !t.Assumed {
+			return t, err
 		}
 		t.Reason, t.By, t.Second = strings.TrimSpace(a.Reason), as.ID, ""
 		return recovery.PutBacklogTerms(ctx, tx, now, "backlog.capacity_set", t)

@@ -26,6 +26,7 @@ type termsPage struct {
 	Risks    []recovery.TaskKind
 	Machines []string // kinds of components that a team is named for
 	Rows     []int    // of deadlines
+	Lands    []catalogue.Land
 	Actor    actor
 	Problem  string
 	Compared *room.TermsCompared
@@ -46,7 +47,7 @@ func fieldName(name string, of ...any) string {
 const emptyDeadlines = 2
 
 func (s *server) newTermsPage(r *http.Request) (*termsPage, error) {
-	p := &termsPage{Services: orderedServices(s.room.Catalogue), Kassen: s.room.Catalogue.Kassen, Risks: []recovery.TaskKind{recovery.Examine, recovery.Probe, recovery.Test}}
+	p := &termsPage{Services: orderedServices(s.room.Catalogue), Kassen: s.room.Catalogue.Kassen, Lands: catalogue.Lands(), Risks: []recovery.TaskKind{recovery.Examine, recovery.Probe, recovery.Test}}
 	var err error
 	if p.Terms, err = room.Do[recovery.Terms](r.Context(), s.room, "", "plan.terms", struct{}{}); err != nil {
 		return nil, err
@@ -185,6 +186,7 @@ func (s *server) formOfTerms(t recovery.Terms) url.Values {
 		set(d.Reason, "termingrund", i)
 	}
 	set(strings.Join(t.Closed, ", "), "geschlossen")
+	set(string(t.Land), "land")
 	for kind, team := range t.Machinery {
 		set(team, "zustaendig", kind)
 	}
@@ -263,7 +265,10 @@ func (t *termsReader) terms(page *termsPage) recovery.Terms {
 	}
 	t.priorities(page, &out)
 	out.Deadlines = t.deadlines(page)
-	out.Closed = t.closed()
+	out.Land, out.Closed = catalogue.Land(t.text("land")), t.closed()
+	if out.Land.Check() != nil {
+		t.wrong("Feiertage: Dieses Land gibt es nicht.")
+	}
 	return out
 }
 

@@ -129,15 +129,20 @@ func (c *backlogOrderCmd) Run(a *app) error {
 type backlogCapacityCmd struct {
 	roomFlags
 	asFlag
-	Clerks   string `help:"Cases that the people of one Kasse decide on a working day: at worst, most likely, at best, such as 60,120,200."`
-	Transfer string `help:"Items an hour that a regular system takes, the same way; used until it is measured."`
-	Days     string `help:"Working days: 12345 is Monday to Friday."`
-	Reason   string `help:"Why." required:""`
+	Clerks   string            `help:"Cases that the people of one Kasse decide on a working day: at worst, most likely, at best, such as 60,120,200."`
+	Transfer string            `help:"Items an hour that a regular system takes, the same way; used until it is measured."`
+	Days     string            `help:"Working days: 12345 is Monday to Friday."`
+	Land     *string           `help:"Holidays of this Land count (BY, NW, …); an empty one: those that all share." placeholder:"LAND"`
+	Lands    map[string]string `help:"Holidays of a Kasse elsewhere: IK=LAND." placeholder:"IK=LAND"`
+	Reason   string            `help:"Why." required:""`
 }
 
 // Run sets capacities.
 func (c *backlogCapacityCmd) Run(a *app) error {
-	args := map[string]any{"reason": c.Reason, "days": c.Days}
+	args := map[string]any{"reason": c.Reason, "days": c.Days, "lands": c.Lands}
+	if c.Land != nil {
+		args["land"] = *c.Land
+	}
 	for name, text := range map[string]string{"clerks": c.Clerks, "transfer": c.Transfer} {
 		if text == "" {
 			continue
