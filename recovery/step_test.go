@@ -282,6 +282,49 @@ func TestADriverThatIsStoppedIsLookedAtFirst(t *testing.T) {
 	}
 }
 
+// TestADriverObeysWhoHoldsItThroughAnotherNode runs a driver on one node of a room
+// and stops its step on another.
+func TestADriverObeysWhoHoldsItThroughAnotherNode(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, place db.Place) {
+		store, x, g, p := stepRoom(t, place)
+		other := &recovery.StepRunner{Store: store, Now: x.Now}
+		v := firstReady(t, board(t, store, g, p, nil), recovery.Secure)
+		began := make(chan struct{})
+		d := &fakeDriver{held: map[string]bool{}, failed: errors.New("abgebrochen"), during: func(ctx context.Context) {
+			close(began)
+			<-ctx.Done()
+		}}
+		ran := make(chan error, 1)
+		go func() {
+			_, err := x.Run(t.Context(), v, d, "operator")
+			ran <- err
+		}()
+		<-began
+		heed := func(x *recovery.StepRunner) {
+			t.Helper()
+			if err := x.Heed(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		heed(x) // nobody has said anything: it goes on
+		if !x.Busy(v.ID) {
+			t.Fatal("the driver gave up without being told to")
+		}
+		s, err := other.Stop(t.Context(), v.Task, "falsche Umgebung", "lead")
+		if err != nil || s.State != recovery.StepStopped {
+			t.Fatalf("%q: %v", s.State, err)
+		}
+		heed(other) // the node without the driver has nothing to do
+		heed(x)
+		if err := <-ran; err == nil || !strings.Contains(err.Error(), "held by a person") {
+			t.Errorf("the driver came back with %v", err)
+		}
+		if s, err = recovery.StepOf(t.Context(), store, v.Task); err != nil || s.State != recovery.StepUnclear {
+			t.Errorf("nobody knows what the driver left behind, and the step is %q: %v", s.State, err)
+		}
+	})
+}
+
 func TestAnObservationLastsAndEndsOnAPersonsWordOnly(t *testing.T) {
 	store := openSteps(t, db.InDir(t.TempDir()))
 	now := monday

@@ -63,6 +63,7 @@ type StepRunner struct {
 // stepWork is a driver at work, or a person's word that is being recorded.
 type stepWork struct {
 	cancel context.CancelCauseFunc // nil: nothing to interrupt
+	act    StepAct                 // its intent is on record; empty before
 	done   chan struct{}
 }
 
@@ -106,7 +107,7 @@ func (x *StepRunner) claim(id string, cancel context.CancelCauseFunc) bool {
 	if x.running[id] != nil {
 		return false
 	}
-	x.running[id] = &stepWork{cancel, make(chan struct{})}
+	x.running[id] = &stepWork{cancel: cancel, done: make(chan struct{})}
 	return true
 }
 
@@ -151,6 +152,30 @@ func (x *StepRunner) Stop(ctx context.Context, t Task, reason, by string) (Step,
 	})
 }
 
+// Heed tells drivers at work in this process to give up where somebody has decided
+// otherwise through another process of the room. What comes of such a driver is for
+// a person to look at: the step says so.
+func (x *StepRunner) Heed(ctx context.Context) error {
+	x.mu.Lock()
+	works := make([]*stepWork, 0, len(x.running))
+	for _, w := range x.running {
+		if w.cancel != nil && w.act.ID != "" {
+			works = append(works, w)
+		}
+	}
+	x.mu.Unlock()
+	for _, w := range works { // read after their intent was on record
+		s, err := StepOf(ctx, x.Store, w.act.Task)
+		if err != nil {
+			return err
+		}
+		if s.Act != w.act.ID || !s.State.NeedsWord() {
+			w.cancel(errStopped)
+		}
+	}
+	return nil
+}
+
 // Run lets a driver carry out a step that nobody has begun. current opens again
 // what the state asks for once more. The error of a driver comes back with the step as
 // it stands after it.
@@ -182,6 +207,9 @@ func (x *StepRunner) act(ctx context.Context, t Task, do func(context.Context, S
 		return s, err // nothing was done
 	}
 	a := StepAct{ID: s.Act, Task: t}
+	x.mu.Lock()
+	x.running[t.ID].act = a
+	x.mu.Unlock()
 	err = do(inner, a)
 	ctx = context.WithoutCancel(ctx) // what happened is recorded even if the caller has given up
 	if errors.Is(err, ErrByHand) {

@@ -168,9 +168,12 @@ func watched(ctx context.Context, q db.Querier) (warning.Watched, error) {
 	return recovery.Watched(ctx, q)
 }
 
-// dueSteps notes that observations have lasted as long as was agreed. They end on
-// a person's word.
+// dueSteps notes that observations have lasted as long as was agreed, which end on
+// a person's word, and obeys who held a step through another node.
 func (r *Room) dueSteps(ctx context.Context, now time.Time) error {
+	if err := r.steps.Heed(ctx); err != nil {
+		return err
+	}
 	steps, err := recovery.Steps(ctx, r.Store)
 	if err != nil {
 		return err
