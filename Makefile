@@ -24,8 +24,8 @@ neighbours: ; LEITSTAND_LONG=1 LEITSTAND_NEIGHBOUR=$(COMMIT) go test ./cmd/leits
 gateway-bench: ; LEITSTAND_LONG=1 go test ./gateway -count=1 -run TestLong -v
 # Copying and restoring one Kasse and all with 1 GB of items.
 backup-bench: ; LEITSTAND_LONG=1 go test ./room -count=1 -run TestLongBackup -v
-# Backup, restore, take-over and the change of both keys killed at random steps, 20 rounds: about 3 minutes.
-kills: ; LEITSTAND_LONG=1 go test ./cmd/leitstand -count=1 -timeout 60m -run TestKeepingARoomIsKilled -v
+# Backup, restore, take-over, the change of both keys and the continuous copy from PostgreSQL killed at random steps, 20 rounds: minutes.
+kills: ; LEITSTAND_LONG=1 go test ./cmd/leitstand -count=1 -timeout 60m -run 'TestKeepingARoomIsKilled|TestAServerThatIsKilled' -v
 # A million items accepted, handed over, reconciled and verified (minutes, 10 GB); drain beside the fastest intake.
 million: ; LEITSTAND_LONG=1 go test ./emergency -count=1 -timeout 90m -run 'TestLongHandoverOfManyItems|TestLongDrainBesideIntake' -v
 # Everything that is too long for check: all PSPLIB instances, all mutants by the second engine, load.

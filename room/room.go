@@ -188,7 +188,7 @@ func Open(ctx context.Context, opt Options) (_ *Room, err error) {
 		return nil, err
 	}
 	if r.Store, err = place.Open(ctx, "room", migrations()...); err != nil {
-		return nil, err
+		return nil, r.interrupted(upgraded, err)
 	}
 	if err := r.knowsNewestKey(ctx); err != nil {
 		return nil, err

@@ -58,7 +58,7 @@ func (r *Room) upgrade(ctx context.Context, place db.Place) (*Upgraded, error) {
 		return nil, fmt.Errorf("looking at the versions of the stores: %w", err)
 	}
 	if err := broken["room"]; err != nil {
-		return nil, err
+		return nil, fmt.Errorf("nothing was changed: %w", err)
 	}
 	out := &Upgraded{Stores: map[string][]db.Step{}}
 	maps.DeleteFunc(all, func(name string, _ db.Versions) bool { // what belongs to no package, such as who leads
@@ -96,6 +96,10 @@ func (r *Room) copyBefore(ctx context.Context, place db.Place, stores []string, 
 		}
 		r.alone = release
 	}
+	if done, err := r.copiedBefore(ctx, place, stores); err != nil || done != "" {
+		out.Backup = done
+		return err
+	}
 	out.Backup = upgradePrefix + r.Now().Format("20060102T150405.000")
 	final := filepath.Join(r.opt.Data, out.Backup)
 	half := final + partialSuffix
@@ -107,6 +111,40 @@ func (r *Room) copyBefore(ctx context.Context, place db.Place, stores []string, 
 		return errors.Join(fmt.Errorf("making the backup before the upgrade: nothing was changed, the older program can go on: %w", err), os.RemoveAll(half))
 	}
 	return moveDir(half, final)
+}
+
+// copiedBefore names the backup of an upgrade that was interrupted, when it holds every
+// entry that there is: on a disk that is full, or a service that starts again and again,
+// each try would take as much room as the room itself otherwise. "" when there is none.
+func (r *Room) copiedBefore(ctx context.Context, place db.Place, stores []string) (string, error) {
+	found, err := UpgradeBackups(r.opt.Data)
+	if err != nil || len(found) == 0 {
+		return "", err
+	}
+	newest := found[len(found)-1]
+	m, err := ReadBackup(newest)
+	if err != nil {
+		return "", nil //nolint:nilerr // it is not whole, which is no reason not to make another one
+	}
+	heads := map[string]SignedHead{}
+	for _, h := range m.Heads {
+		heads[h.Ledger] = h
+	}
+	for _, name := range stores {
+		d, err := place.Look(ctx, name, migrationsOf(name)...)
+		if err != nil {
+			return "", err
+		}
+		h, ok, err := ledger.Newest(ctx, d, r.key.Public)
+		if err = errors.Join(err, d.Close()); err != nil {
+			return "", err
+		}
+		if had, copied := heads[name]; !ok || !copied || had.Size != h.Size || had.Root != h.Root.String() {
+			return "", nil
+		}
+	}
+	r.opt.Log.Warn("the backup of the upgrade that was interrupted holds everything", slog.String("backup", newest))
+	return filepath.Base(newest), nil
 }
 
 // copyUnopened is copyRoom for a room that is not open: stores as they are, the
@@ -142,7 +180,7 @@ func (r *Room) upgraded(ctx context.Context, u *Upgraded) error {
 	for _, name := range slices.Sorted(maps.Keys(u.Stores)) {
 		if k, ok := emergency.KasseOf(name); ok {
 			if _, err := r.Journals.Open(ctx, k); err != nil {
-				return fmt.Errorf("upgrading: %w (the backup made before is %s)", err, filepath.Join(r.opt.Data, u.Backup))
+				return r.interrupted(u, err)
 			}
 		}
 	}
@@ -154,6 +192,14 @@ func (r *Room) upgraded(ctx context.Context, u *Upgraded) error {
 		return nil
 	}
 	return err
+}
+
+// interrupted says what to do when an upgrade came to an end half-way.
+func (r *Room) interrupted(u *Upgraded, err error) error {
+	if u == nil {
+		return err
+	}
+	return fmt.Errorf("the upgrade was interrupted: start again when the cause is gone, then it goes on; nothing is lost, and the backup made before is %s: %w", filepath.Join(r.opt.Data, u.Backup), err)
 }
 
 // UpgradeBackups names the backups that were made before migrations, oldest first.

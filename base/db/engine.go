@@ -31,6 +31,12 @@ type engine interface {
 // stored, and it goes on by itself when there is room.
 var ErrDiskFull = errors.New("disk is full: make room, then it goes on")
 
+// ErrDisk says that the disk did not take or give what it was asked for.
+var ErrDisk = errors.New("the disk is full or failing: make room, check it, then start again")
+
+// ErrCannotOpen says that SQLite could not open or make a file of the store.
+var ErrCannotOpen = errors.New("store cannot be opened: check permissions, and whether the disk is full")
+
 // ErrReadOnly says that the store's disk or file cannot be written.
 var ErrReadOnly = errors.New("store is read-only: check mount and permissions")
 
@@ -62,9 +68,17 @@ func (sqliteEngine) explain(err error) error {
 	if !errors.As(err, &e) {
 		return err
 	}
+	switch e.Code() { // SQLite's shared memory lies in a file, too
+	case sqlite3.SQLITE_IOERR_SHMSIZE:
+		return fmt.Errorf("%w (%w)", ErrDiskFull, err)
+	case sqlite3.SQLITE_IOERR_IN_PAGE, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_SHMMAP, sqlite3.SQLITE_IOERR_SHMOPEN:
+		return fmt.Errorf("%w (%w)", ErrDisk, err)
+	}
 	switch e.Code() & 0xff {
 	case sqlite3.SQLITE_FULL:
 		return fmt.Errorf("%w (%w)", ErrDiskFull, err)
+	case sqlite3.SQLITE_CANTOPEN:
+		return fmt.Errorf("%w (%w)", ErrCannotOpen, err)
 	case sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM:
 		return fmt.Errorf("%w (%w)", ErrReadOnly, err)
 	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
