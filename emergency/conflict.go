@@ -68,7 +68,8 @@ type Conflict struct {
 type Both struct {
 	Conflict
 	Media  string  `json:"media"`
-	Ours   []byte  `json:"ours"`
+	Ours   []byte  `json:"ours"`            // as the receiver got it
+	Brief  string  `json:"brief,omitempty"` // Ours in a line, where somebody can say it
 	Theirs Version `json:"theirs"`
 }
 
@@ -141,8 +142,10 @@ func (j *Journal) undecided(ctx context.Context, p catalogue.PlacementID) (n int
 }
 
 // ReadConflict opens both versions for a person and enters in the ledger who
-// read them and why, before they are shown.
-func (j *Journal) ReadConflict(ctx context.Context, n Number, at time.Time, actor, reason string) (Both, error) {
+// read them and why, before they are shown. describe is that of the [Handover].
+func (j *Journal) ReadConflict(ctx context.Context, n Number, at time.Time, actor, reason string,
+	describe func(context.Context, Item, []byte) (Content, error),
+) (Both, error) {
 	var b Both
 	all, err := j.Conflicts(ctx, "")
 	if err != nil {
@@ -160,7 +163,13 @@ func (j *Journal) ReadConflict(ctx context.Context, n Number, at time.Time, acto
 	if err != nil {
 		return b, err
 	}
-	b.Media, b.Ours = it.Media, body
+	c := Content{Media: it.Media, Body: body}
+	if describe != nil {
+		if c, err = describe(ctx, it, body); err != nil {
+			return b, fmt.Errorf("describing item %s: %w", n.Label(j.kasse), err)
+		}
+	}
+	b.Media, b.Ours = c.Media, c.Body
 	b.Theirs, err = j.theirs(ctx, it)
 	return b, err
 }

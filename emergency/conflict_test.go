@@ -110,12 +110,12 @@ func TestAConflictShowsBothVersionsAndAPersonDecides(t *testing.T) {
 		if len(all) != 3 || all[0].Basis != "stand-2026-05-03" || all[0].Decision != emergency.Undecided {
 			t.Fatalf("conflicts %+v", all)
 		}
-		both, err := j.ReadConflict(ctx, all[0].Number, t0, actor, "Entscheidung vorbereiten")
+		both, err := j.ReadConflict(ctx, all[0].Number, t0, actor, "Entscheidung vorbereiten", nil)
 		must(t, err)
 		if string(both.Ours) != "body of ours" || !strings.Contains(string(both.Theirs.Body), "Frau Muster") {
 			t.Errorf("%+v", both)
 		}
-		if _, err := j.ReadConflict(ctx, 1, t0, actor, "x"); !errors.Is(err, emergency.ErrNoConflict) {
+		if _, err := j.ReadConflict(ctx, 1, t0, actor, "x", nil); !errors.Is(err, emergency.ErrNoConflict) {
 			t.Errorf("an item without conflict: %v", err)
 		}
 		for i, d := range []emergency.Decision{emergency.Ours, emergency.Theirs, emergency.Merged} {

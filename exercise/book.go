@@ -20,7 +20,8 @@ const (
 	RefusedBook  = "refused.csv"   // practices: every error message of a Kasse
 	ReceivedBook = "received.csv"  // regular systems: every document that they took, once
 	RepeatedBook = "repeated.csv"  // regular systems: documents that they had already, or refused
-	ItemsBook    = "items.csv"     // regular systems: every item that was handed over, once, with its result
+	ItemsBook    = "items.csv"     // regular systems: every item that was handed over, with its result; the last line of an item holds
+	ChangedBook  = "changed.csv"   // regular systems: records that clerks changed by hand
 	AskedBook    = "employers.csv" // employers: every request and its answer
 )
 
@@ -53,6 +54,7 @@ const (
 	StatusDuplicate = "duplicate" // it had the same document of the same Kasse
 	StatusHeld      = "held"      // put aside for people, with the reason
 	StatusRefused   = "refused"   // answered with an error message (policy of 2023)
+	StatusConflict  = "conflict"  // on file beside a record that was changed here before the cut, until people decide
 )
 
 // Received is a line of the regular systems' book.
@@ -62,7 +64,7 @@ type Received struct {
 	Kasse  string
 	Time   time.Time // simulated
 	Via    string    // ViaMail or ViaHandover
-	Status string    // StatusAccepted, StatusDuplicate, StatusHeld or StatusRefused
+	Status string    // StatusAccepted, StatusDuplicate, StatusHeld, StatusRefused or StatusConflict
 	Item   string    // id in the journal of the emergency operation, if it came from there
 	Reason string    // why it is held
 }

@@ -13,8 +13,9 @@ type Comparison struct {
 	Duplicates int // lines that repeat a document
 	Held       int // documents put aside for people
 	Refused    int // lines answered with an error message
+	Conflicts  int // documents about a record that was changed there before the cut
 
-	Lost     int // documents sent, but never taken, neither as new nor as held, and never refused
+	Lost     int // documents sent, but never taken, neither as new nor as held, never refused and in no conflict
 	Doubled  int // times a document was taken as new although it had been before
 	Unknown  int // documents received that nobody sent
 	Changed  int // among them those whose id was sent with other content
@@ -39,7 +40,7 @@ func CompareBooks(sent []Sent, received []Received) Comparison {
 	}
 	c.Documents = len(known)
 	seen := make(map[document]bool, len(received))
-	told := make(map[document]bool)
+	told, conflicting := make(map[document]bool), make(map[document]bool)
 	taken := make(map[document]bool, len(received))
 	for i := range received {
 		r := &received[i]
@@ -59,6 +60,12 @@ func CompareBooks(sent []Sent, received []Received) Comparison {
 		case StatusRefused:
 			c.Refused++
 			told[d] = true
+			continue
+		case StatusConflict: // on file, whatever people decide
+			if !conflicting[d] {
+				c.Conflicts++
+			}
+			conflicting[d], told[d] = true, true
 			continue
 		case StatusHeld:
 			c.Held++

@@ -19,6 +19,7 @@ const (
 	sameIDShare = 0.003 // corrected, but under the identifier of the first
 	faultyShare = 0.008 // leaves the practice damaged
 	stornoShare = 0.012 // cancelled; one in five before the note itself is sent
+	calledShare = 0.02  // corrected by telephone, and in writing under the same identifier a good while later
 )
 
 // note is one sick note as its practice knows it. Everything else about it
@@ -81,6 +82,7 @@ type plan struct {
 	notes  []note
 	queue  []event // by time
 	next   int     // order of the next event
+	calls  []call  // by time
 }
 
 // makePlan spreads n sick notes over the span and gives some their fate.
@@ -98,6 +100,12 @@ func makePlan(people *Population, seed uint64, n int, from, until time.Time, hol
 	}
 	p.fates(r, from, until)
 	slices.SortFunc(p.queue, compareEvents)
+	slices.SortFunc(p.calls, func(a, b call) int {
+		if c := a.at.Compare(b.at); c != 0 {
+			return c
+		}
+		return a.note - b.note
+	})
 	return p, nil
 }
 
@@ -140,6 +148,10 @@ func (p *plan) fates(r *rand.Rand, from, until time.Time) {
 			}
 		}
 		p.post(i, postStorno, at)
+	}
+	for k, i := range take(calledShare) {
+		p.calls = append(p.calls, call{at: later(p.notes[i].issued, 10*time.Minute, time.Hour), note: i, misheard: k%2 == 1})
+		p.post(i, postSameID, later(p.notes[i].issued, 90*time.Minute, 30*time.Hour))
 	}
 }
 

@@ -23,7 +23,7 @@ func playShort(t *testing.T, change func(o *Options)) (*Result, error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := Options{Scenario: sc, Seed: 5, Notes: 120, Exe: exe, Data: t.TempDir()}
+	o := Options{Scenario: sc, Seed: 2, Notes: 120, Exe: exe, Data: t.TempDir()}
 	change(&o)
 	return Run(t.Context(), o, nil)
 }
@@ -55,6 +55,9 @@ func TestTheSameSeedGivesTheSameFigures(t *testing.T) {
 		}
 		if n := res.SickNotes; n.Sent < 120 || n.Emergency == 0 || n.HandedOver == 0 || n.Held == 0 || n.Duplicates == 0 {
 			t.Errorf("too little happened: %+v", n)
+		}
+		if res.Conflicts.Found == 0 {
+			t.Error("nobody had changed anything in the regular systems before the cut")
 		}
 		if res.Case.EAURejected == 0 || res.Leitstand.EAURejected != 0 {
 			t.Errorf("rejected: %d as in 2023, %d with Leitstand", res.Case.EAURejected, res.Leitstand.EAURejected)
@@ -146,6 +149,8 @@ func TestAResultThatIsWrongIsReported(t *testing.T) {
 		"violated":   func(r *Result) { r.Violations = 1 },
 		"twice":      func(r *Result) { r.PublicList.Duplicates = 1 },
 		"not verify": func(r *Result) { r.Ledger.Verified = false },
+		"wait for":   func(r *Result) { r.Conflicts = Conflicts{Found: 2, Named: 2, Ours: 1, Undecided: 1} },
+		"named by":   func(r *Result) { r.Conflicts = Conflicts{Found: 1, Theirs: 1} },
 	} {
 		r := sound()
 		spoil(r)

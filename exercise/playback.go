@@ -242,6 +242,10 @@ func (p *player) handOver(ctx context.Context, ids []catalogue.PlacementID) erro
 		}
 		var open []catalogue.PlacementID
 		for _, h := range runs {
+			kasse, _, _, _ := h.Placement.Split()
+			if _, err := p.decideConflicts(ctx, kasse); err != nil {
+				return err
+			}
 			if h.Error != "" || !h.Agrees {
 				open = append(open, h.Placement)
 			}

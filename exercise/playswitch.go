@@ -138,7 +138,7 @@ func (p *player) drainAndCompare(ctx context.Context, key cellKey) (done bool, e
 }
 
 // decideConflicts lets the delegate of a Kasse see both versions of what both
-// sides changed, and decide for what emergency operation took, which is newer.
+// sides changed, and decide.
 func (p *player) decideConflicts(ctx context.Context, k catalogue.KasseID) (n int, err error) {
 	list, err := room.Do[[]emergency.Conflict](ctx, p.room, "operator", "handover.conflicts", map[string]any{"kasse": k})
 	if err != nil {
@@ -148,15 +148,29 @@ func (p *player) decideConflicts(ctx context.Context, k catalogue.KasseID) (n in
 		if c.Decision != emergency.Undecided {
 			continue
 		}
-		args := map[string]any{"kasse": k, "number": c.Label, "reason": "Fassung des Notbetriebs ist neuer"}
-		if _, err := room.Do[emergency.Both](ctx, p.room, "kasse-"+string(k), "handover.conflict", args); err != nil {
+		args := map[string]any{"kasse": k, "number": c.Label, "reason": "beide Fassungen vergleichen"}
+		both, err := room.Do[emergency.Both](ctx, p.room, "kasse-"+string(k), "handover.conflict", args)
+		if err != nil {
 			return n, err
 		}
-		args["keep"] = emergency.Ours
+		args["keep"], args["reason"] = judgeConflict(both)
 		if _, err := room.Do[[]emergency.Conflict](ctx, p.room, "kasse-"+string(k), "handover.decide", args); err != nil {
 			return n, err
 		}
 		n++
 	}
+	if n > 0 {
+		p.tell("Kasse %s: %s mit Änderungen im Regelsystem entschieden", k, catalogue.Counted(n, "ein Konflikt", "%s Konflikte"))
+	}
 	return n, nil
+}
+
+// judgeConflict is what a delegate thinks who sees both versions: a clerk who
+// entered the same end has done it already; otherwise what the practice wrote
+// holds against what was understood on the telephone.
+func judgeConflict(b emergency.Both) (emergency.Decision, string) {
+	if end := untilOf(b.Ours); end != "" && end == endOf(b.Theirs.Body) {
+		return emergency.Theirs, "beide Fassungen nennen dasselbe Ende; im Regelsystem ist es eingetragen"
+	}
+	return emergency.Ours, "die schriftliche Berichtigung der Praxis gilt, am Telefon wurde anderes verstanden"
 }

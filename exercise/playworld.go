@@ -67,6 +67,9 @@ func startWorld(ctx context.Context, p *player) (*surroundings, error) {
 		Dir: filepath.Join(w.dir, "regular"), POP3: w.mail.Addr("pop3"), SMTP: w.mail.Addr("smtp"), Password: password,
 		Token: w.token, Seed: p.opt.Seed, Fault: RegularFault{LoseAnswers: 0.05, Duplicate: 0.02},
 	}
+	if p.opt.EAUDir == "" { // nobody knows what is in given files
+		regular.Calls = &CallsConfig{From: p.sc.Mail.From, Until: p.sc.Mail.To, Notes: p.notes()}
+	}
 	for _, k := range specs {
 		regular.Kassen = append(regular.Kassen, RegularKasse{KasseSpec: k, Pages: pages(p.room.Catalogue, catalogue.KasseID(k.IK))})
 	}
@@ -92,11 +95,16 @@ func startWorld(ctx context.Context, p *player) (*surroundings, error) {
 	return w, err
 }
 
-func (w *surroundings) startSenders(ctx context.Context, p *player, specs []KasseSpec, password string) (err error) {
-	notes := p.opt.Notes
-	if notes == 0 {
-		notes = p.sc.Mail.Count
+// notes is how many sick notes practices make.
+func (p *player) notes() int {
+	if p.opt.Notes != 0 {
+		return p.opt.Notes
 	}
+	return p.sc.Mail.Count
+}
+
+func (w *surroundings) startSenders(ctx context.Context, p *player, specs []KasseSpec, password string) (err error) {
+	notes := p.notes()
 	cfg := PracticesConfig{
 		Seed: p.opt.Seed, Dir: filepath.Join(w.dir, "practices"), SMTP: w.mail.Addr("smtp"), POP3: w.mail.Addr("pop3"), Password: password,
 		Kassen: specs, From: p.sc.Mail.From, Until: p.sc.Mail.To, Notes: notes, ResendFrom: p.sc.Mail.ResendFrom,

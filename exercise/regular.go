@@ -37,6 +37,9 @@ type RegularConfig struct {
 	// Fault is what handovers suffer; Seed decides when.
 	Fault RegularFault `json:"fault,omitzero"`
 	Seed  uint64       `json:"seed,omitempty"`
+	// Calls lets practices call: clerks change records by hand. Seed must be that
+	// of the practices, and Kassen theirs. Nil: nobody calls.
+	Calls *CallsConfig `json:"calls,omitempty"`
 }
 
 // RegularKasse is a Kasse with the placements that have pages.
@@ -87,6 +90,7 @@ type regularWorld struct {
 	systems map[string]*kasseSystem // by IK; fixed after start
 	order   []string                // IKs as configured
 	shelf   *shelf
+	clerks  *clerks
 	pages   *pageDesk
 	answers []*postLine // for error messages, one per worker
 
@@ -128,7 +132,7 @@ func startRegular(ctx context.Context, c RegularConfig) (*regularWorld, error) {
 		config: c, systems: make(map[string]*kasseSystem, len(c.Kassen)), down: make(map[string]bool),
 		fault: c.Fault, dice: rand.New(rand.NewPCG(c.Seed, 2)), tally: make(Counts), //nolint:gosec // faults must be repeatable
 	}
-	for _, name := range [...]string{"unfetched", "refetched", "answered", "lost_answers", "repeated_parcels", "page_reads", "page_writes"} {
+	for _, name := range [...]string{"unfetched", "refetched", "answered", "lost_answers", "repeated_parcels", "page_reads", "page_writes", "changed", "calls_in_vain"} {
 		w.tally[name] = 0
 	}
 	for range fetchWorkers {
@@ -152,11 +156,14 @@ func startRegular(ctx context.Context, c RegularConfig) (*regularWorld, error) {
 	if w.shelf, err = openShelf(c.Dir); err != nil {
 		return nil, err
 	}
-	if w.pages, err = openPageDesk(c.Dir); err != nil {
+	if w.clerks, err = openClerks(&w.config); err != nil {
 		return nil, errors.Join(err, w.shelf.close())
 	}
+	if w.pages, err = openPageDesk(c.Dir); err != nil {
+		return nil, errors.Join(err, w.clerks.book.close(), w.shelf.close())
+	}
 	if err := w.serve(ctx); err != nil {
-		return nil, errors.Join(err, w.pages.book.close(), w.shelf.close())
+		return nil, errors.Join(err, w.pages.book.close(), w.clerks.book.close(), w.shelf.close())
 	}
 	return w, nil
 }
@@ -298,5 +305,5 @@ func (w *regularWorld) stop() error {
 	for _, l := range w.answers {
 		l.hangUp()
 	}
-	return errors.Join(err, w.pages.book.close(), w.shelf.close())
+	return errors.Join(err, w.pages.book.close(), w.clerks.book.close(), w.shelf.close())
 }

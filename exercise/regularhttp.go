@@ -207,19 +207,15 @@ func (r *receiving) Receive(_ context.Context, p emergency.Parcel) (emergency.Re
 		if j := slices.IndexFunc(rows, func(o receivedRow) bool { return o.entry.ID == it.ID }); !known && j >= 0 {
 			row, known = rows[j], true
 		}
-		switch {
-		case known && row.entry.SHA256 != it.SHA256:
+		if known && row.entry.SHA256 != it.SHA256 {
 			return emergency.Receipt{}, fmt.Errorf("item %q: %w", it.ID, emergency.ErrConflict)
-		case !known:
+		}
+		if !known || row.row.Status == StatusConflict && it.Over != "" { // people decided: it is judged anew
 			row = r.file(it, within)
 			row.batch = p.Batch
 			rows = append(rows, row)
 		}
-		answer := emergency.ReceiptItem{ID: it.ID, SHA256: it.SHA256, Result: row.entry.Result}
-		if row.entry.Result == emergency.Rejected {
-			answer.Code, answer.Text = "leer", row.row.Reason
-		}
-		receipt.Items = append(receipt.Items, answer)
+		receipt.Items = append(receipt.Items, r.answer(it, row))
 	}
 	if err := r.world.shelf.takeItems(rows); err != nil {
 		return emergency.Receipt{}, err
@@ -227,7 +223,19 @@ func (r *receiving) Receive(_ context.Context, p emergency.Parcel) (emergency.Re
 	return receipt, nil
 }
 
-// file decides about an item that is new here.
+// answer says what came of an item.
+func (r *receiving) answer(it *emergency.ParcelItem, row receivedRow) emergency.ReceiptItem {
+	a := emergency.ReceiptItem{ID: it.ID, SHA256: it.SHA256, Result: row.entry.Result}
+	if row.entry.Result == emergency.Rejected {
+		a.Code, a.Text = "leer", row.row.Reason
+	}
+	if c, ok := r.conflicts(it); ok && row.row.Status == StatusConflict {
+		a.Code, a.Theirs = emergency.CodeConflict, c.version()
+	}
+	return a
+}
+
+// file decides about an item that is new here, or about which people decided.
 func (r *receiving) file(it *emergency.ParcelItem, within map[document]bool) receivedRow {
 	row := receivedRow{
 		entry: emergency.ListEntry{ID: it.ID, Kind: it.Kind, Result: emergency.Applied, SHA256: it.SHA256, Amount: it.Amount},
@@ -256,6 +264,11 @@ func (r *receiving) file(it *emergency.ParcelItem, within map[document]bool) rec
 	row.row.SHA256 = hex.EncodeToString(sum[:])
 	if row.row.Reason == "" {
 		row.row.Reason = faultOf(content)
+	}
+	if c, ok := r.conflicts(it); ok && it.Over != c.version().SHA256 && !r.world.shelf.has(&row.row) {
+		row.entry.Result, row.row.Status = emergency.Rejected, StatusConflict
+		row.row.Reason = "im Regelsystem am " + c.at.Format("02.01.2006, 15:04 Uhr") + " geändert"
+		return row
 	}
 	r.world.shelf.judge(&row.row, within)
 	if row.row.Status == StatusDuplicate {

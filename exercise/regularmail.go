@@ -38,7 +38,7 @@ func (w *regularWorld) advance(ctx context.Context, now time.Time) error {
 	}
 	close(work)
 	wg.Wait()
-	return errors.Join(failed...)
+	return errors.Join(append(failed, w.answerCalls(now))...)
 }
 
 // fetchKasse empties the maildrop of a Kasse. Its error is one of our own book;

@@ -24,12 +24,19 @@ type shelf struct {
 
 	mu    sync.Mutex
 	taken map[document]bool       // accepted or held
+	ids   map[document]bool       // documents that came by mail and were accepted, by Kasse and id
 	done  map[itemKey]receivedRow // by item of a handover
 	mails map[itemKey]bool        // mails booked, by UIDL
 	tally Counts
 }
 
 type itemKey struct{ kasse, item string }
+
+// booked is an item whose document is in received.csv or repeated.csv with a status.
+type booked struct {
+	itemKey
+	status string
+}
 
 // receivedRow is a line of items.csv.
 type receivedRow struct {
@@ -45,10 +52,10 @@ const uidPrefix = "uidl:"
 
 func openShelf(dir string) (*shelf, error) {
 	s := &shelf{
-		taken: make(map[document]bool), done: make(map[itemKey]receivedRow), mails: make(map[itemKey]bool),
-		tally: Counts{"accepted_mail": 0, "accepted_handover": 0, "held": 0, "duplicates": 0, "refusals": 0, "items": 0},
+		taken: make(map[document]bool), ids: make(map[document]bool), done: make(map[itemKey]receivedRow), mails: make(map[itemKey]bool),
+		tally: Counts{"accepted_mail": 0, "accepted_handover": 0, "held": 0, "duplicates": 0, "refusals": 0, "conflicts": 0, "items": 0},
 	}
-	seen := make(map[itemKey]bool) // items whose document is booked
+	seen := make(map[booked]bool)
 	for _, b := range [...]struct {
 		book **book
 		name string
@@ -64,14 +71,14 @@ func openShelf(dir string) (*shelf, error) {
 				return nil, errors.Join(fmt.Errorf("book %q, line %d: %w", b.name, i+2, err), s.close())
 			}
 			s.remember(&r)
-			seen[itemKey{r.Kasse, r.Item}] = true
+			seen[booked{itemKey{r.Kasse, r.Item}, r.Status}] = true
 		}
 	}
 	return s, s.openItems(dir, seen)
 }
 
 // openItems reads items.csv and books the documents that a crash cut off.
-func (s *shelf) openItems(dir string, seen map[itemKey]bool) error {
+func (s *shelf) openItems(dir string, seen map[booked]bool) error {
 	opened, lines, err := openBook(dir, ItemsBook, itemColumns)
 	if err != nil {
 		return errors.Join(err, s.close())
@@ -83,9 +90,8 @@ func (s *shelf) openItems(dir string, seen map[itemKey]bool) error {
 			return errors.Join(fmt.Errorf("book %q, line %d: %w", ItemsBook, i+2, err), s.close())
 		}
 		key := itemKey{r.kasse, r.entry.ID}
-		s.done[key] = r
-		s.tally["items"]++
-		if r.row.Status != "" && !seen[key] {
+		s.settle(key, r)
+		if r.row.Status != "" && !seen[booked{key, r.row.Status}] {
 			s.write(&r.row)
 			s.remember(&r.row)
 		}
@@ -160,9 +166,14 @@ func (s *shelf) remember(r *Received) {
 	case StatusHeld:
 		s.tally["held"]++
 		s.taken[document{r.Kasse, r.SHA256}] = true
+	case StatusConflict:
+		s.tally["conflicts"]++
 	default:
 		s.tally["accepted_"+r.Via]++
 		s.taken[document{r.Kasse, r.SHA256}] = true
+		if r.Via == ViaMail {
+			s.ids[document{r.Kasse, r.ID}] = true
+		}
 	}
 	if r.Via == ViaMail {
 		s.mails[itemKey{r.Kasse, r.Item}] = true
@@ -203,12 +214,33 @@ func (s *shelf) takeItems(rows []receivedRow) error {
 		if rows[i].row.Status != "" {
 			s.remember(&rows[i].row)
 		}
-		s.mu.Lock()
-		s.done[itemKey{rows[i].kasse, rows[i].entry.ID}] = rows[i]
-		s.tally["items"]++
-		s.mu.Unlock()
+		s.settle(itemKey{rows[i].kasse, rows[i].entry.ID}, rows[i])
 	}
 	return nil
+}
+
+// settle notes what came of an item; a later result replaces an earlier one.
+func (s *shelf) settle(key itemKey, r receivedRow) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, again := s.done[key]; !again {
+		s.tally["items"]++
+	}
+	s.done[key] = r
+}
+
+// has reports whether the same document was taken before.
+func (s *shelf) has(r *Received) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.taken[document{r.Kasse, r.SHA256}]
+}
+
+// hasID reports whether a document came by mail and was accepted.
+func (s *shelf) hasID(kasse, id string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ids[document{kasse, id}]
 }
 
 func (s *shelf) item(kasse, id string) (receivedRow, bool) {

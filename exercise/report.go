@@ -24,6 +24,7 @@ type Result struct {
 	Kassen     int        `json:"kassen"`
 	Cells      int        `json:"cells"`
 	SickNotes  SickNotes  `json:"sick_notes"`
+	Conflicts  Conflicts  `json:"conflicts"`
 	PublicList PublicList `json:"public_list"`
 	Gateway    Visits     `json:"gateway"`
 	Clearances int        `json:"clearances"`
@@ -101,6 +102,8 @@ func (r *Result) Check() error {
 	case n.Emergency != n.HandedOver+n.Repeated+n.Rejected+n.Open:
 		return fmt.Errorf("taken in by emergency operation %d = handed over %d + repeated %d + rejected %d + open %d does not hold",
 			n.Emergency, n.HandedOver, n.Repeated, n.Rejected, n.Open)
+	case r.Conflicts.check() != nil:
+		return r.Conflicts.check()
 	case n.Lost != 0 || n.Doubled != 0:
 		return fmt.Errorf("%d sick notes were lost and %d doubled", n.Lost, n.Doubled)
 	case n.Refused != 0: // nobody releases an answer in an exercise
@@ -237,6 +240,7 @@ func (p *player) books(ctx context.Context, r *Result) error {
 		return err
 	}
 	c := CompareBooks(sent, received)
+	r.Conflicts.Named = int64(c.Conflicts)
 	n := &r.SickNotes
 	n.Sent, n.Lost, n.Doubled = int64(c.Sent), int64(c.Lost), int64(c.Doubled)
 	for _, rec := range received {
@@ -276,6 +280,9 @@ func (p *player) books(ctx context.Context, r *Result) error {
 		}
 		counts, err := j.Counts(ctx)
 		if err != nil {
+			return err
+		}
+		if err := r.Conflicts.add(ctx, j); err != nil {
 			return err
 		}
 		n.HandedOver += counts.HandedOver

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"leitstand/access"
 	"leitstand/catalogue"
 	"leitstand/emergency"
 	"leitstand/operation"
+	"leitstand/pure/eau"
 )
 
 type conflictArgs struct {
@@ -55,7 +57,30 @@ func showConflict(ctx context.Context, r *Room, as access.Person, a conflictArgs
 	if err != nil {
 		return emergency.Both{}, err
 	}
-	return j.ReadConflict(ctx, n, r.Now(), as.ID, a.Reason)
+	b, err := j.ReadConflict(ctx, n, r.Now(), as.ID, a.Reason, r.Intake.DescribeFor(a.Kasse))
+	b.Brief = briefly(b.Ours)
+	return b, err
+}
+
+// briefly says in a line what people compare of a sick note; empty for anything else.
+func briefly(content []byte) string {
+	doc, err := eau.Read(content)
+	if err != nil {
+		return ""
+	}
+	switch doc.Kind {
+	case eau.KindEAU:
+		c := doc.Certificate
+		out := "Arbeitsunfähig"
+		if c.Since != "" {
+			out += " seit " + eau.GermanDay(c.Since)
+		}
+		return out + " bis " + eau.GermanDay(c.Until) + ", festgestellt am " + eau.GermanDay(c.Determined)
+	case eau.KindStorno:
+		return "Storno der Bescheinigung " + strings.TrimPrefix(doc.Storno.Cancels, "urn:uuid:")
+	case eau.KindUnknown, eau.KindError:
+	}
+	return ""
 }
 
 // decideConflict says which version holds.

@@ -49,14 +49,6 @@ func field(w *strings.Builder, name string, values ...string) {
 	}
 }
 
-// germanDay turns YYYY-MM-DD into DD.MM.YYYY and leaves anything else.
-func germanDay(s string) string {
-	if len(s) == 10 && s[4] == '-' && s[7] == '-' {
-		return s[8:] + "." + s[5:7] + "." + s[:4]
-	}
-	return s
-}
-
 func showDocument(w *strings.Builder, d *eau.Document) {
 	switch {
 	case d == nil:
@@ -66,7 +58,7 @@ func showDocument(w *strings.Builder, d *eau.Document) {
 		field(w, "Kennung", d.Identifier)
 	case d.Storno != nil:
 		w.WriteString("Storno einer Arbeitsunfähigkeitsbescheinigung\n")
-		field(w, "Ausgestellt am", germanDay(d.Date))
+		field(w, "Ausgestellt am", eau.GermanDay(d.Date))
 		field(w, "Storniert wird", d.Storno.Cancels)
 		showDoctor(w, &d.Storno.Author, &d.Storno.Organization)
 		field(w, "Kennung", d.Identifier)
@@ -93,24 +85,24 @@ func showCertificate(w *strings.Builder, c *eau.Certificate) {
 	w.WriteString("Arbeitsunfähigkeitsbescheinigung (" + kind + ")\n")
 	p := &c.Patient
 	field(w, "Versicherte Person", p.Name.Full())
-	field(w, "Geboren am", germanDay(p.BirthDate))
+	field(w, "Geboren am", eau.GermanDay(p.BirthDate))
 	field(w, "Versichertennummer", p.KVNR, p.KVK)
 	field(w, "Anschrift", showAddress(&p.Address))
 	field(w, "Kostenträger", c.Coverage.PayorName, c.Coverage.Type, prefixed("IK ", c.Coverage.PayorIK), prefixed("IK des Trägers ", c.Coverage.AlternativeIK))
-	field(w, "Arbeitsunfähig seit", germanDay(c.Since))
-	field(w, "Voraussichtlich bis", germanDay(c.Until))
-	field(w, "Festgestellt am", germanDay(c.Determined))
-	field(w, "Ausgestellt am", germanDay(c.Date))
+	field(w, "Arbeitsunfähig seit", eau.GermanDay(c.Since))
+	field(w, "Voraussichtlich bis", eau.GermanDay(c.Until))
+	field(w, "Festgestellt am", eau.GermanDay(c.Determined))
+	field(w, "Ausgestellt am", eau.GermanDay(c.Date))
 	field(w, "Besonderheiten", when(c.WorkAccident(), "Arbeitsunfall oder Berufskrankheit"), when(c.Accident(), "sonstiger Unfall"),
 		when(c.Compensation(), "soziale Entschädigung"), when(c.SevenWeeks, "ab 7. AU-Woche oder sonstiger Krankengeldfall"),
-		when(c.Unemployable, "berufsunfähig"), prefixed("teilweise arbeitsfähig ab ", germanDay(c.PartlyFitFrom)))
+		when(c.Unemployable, "berufsunfähig"), prefixed("teilweise arbeitsfähig ab ", eau.GermanDay(c.PartlyFitFrom)))
 	for _, d := range c.Diagnoses {
 		field(w, "Diagnose", strings.TrimSpace(d.Code+" "+d.Certainty+d.Side))
 	}
 	field(w, "Diagnosetext", c.DiagnosisText)
 	for _, s := range c.Steps {
-		field(w, "Weiterer Schritt", stepName(s.Code), s.Text, prefixed("ab ", germanDay(s.Reintegrate)),
-			prefixed("Aufnahme ", germanDay(s.Admission)), prefixed("Entlassung ", germanDay(s.Discharge)))
+		field(w, "Weiterer Schritt", stepName(s.Code), s.Text, prefixed("ab ", eau.GermanDay(s.Reintegrate)),
+			prefixed("Aufnahme ", eau.GermanDay(s.Admission)), prefixed("Entlassung ", eau.GermanDay(s.Discharge)))
 	}
 	showDoctor(w, &c.Author, &c.Organization)
 	if c.Responsible != nil {

@@ -129,6 +129,8 @@ func printReport(a *app, r *exercise.Result) {
 	fmt.Fprintf(w, "  davon im Notbetrieb: %d = %d übergeben + %d doppelt + %d dort abgewiesen + %d offen\n",
 		n.Emergency, n.HandedOver, n.Repeated, n.Rejected, n.Open)
 	fmt.Fprintf(w, "  über alles: %d verloren, %d doppelt gebucht, %d Storno\n", n.Lost, n.Doubled, n.Storno)
+	fmt.Fprintf(w, "Konflikte mit Änderungen im Regelsystem vor der Trennung: %d, davon %d nach der Fassung des Notbetriebs und %d nach der des Regelsystems entschieden, %d offen\n",
+		r.Conflicts.Found, r.Conflicts.Ours, r.Conflicts.Theirs+r.Conflicts.Merged, r.Conflicts.Undecided)
 	fmt.Fprintf(w, "Öffentliche Liste: %d Fassungen, %d Doppel. Freigaben: %d. Regelverletzungen: %d.\n",
 		r.PublicList.Versions, r.PublicList.Duplicates, r.Clearances, r.Violations)
 	v := r.Gateway

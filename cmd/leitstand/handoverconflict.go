@@ -61,6 +61,9 @@ func (c *handoverConflictCmd) Run(a *app) error {
 			return fmt.Errorf("reading the result: %w", err)
 		}
 		fmt.Fprintf(a.stdout, "%s  %s  %s  %s\n", b.Label, b.Place, b.Kind, decisionWord(b.Decision))
+		if b.Brief != "" {
+			fmt.Fprintf(a.stdout, "Notbetrieb in Kürze: %s\n", b.Brief)
+		}
 		fmt.Fprintf(a.stdout, "\nNotbetrieb, angenommen %s (%s):\n%s\n", local(b.Received), b.Media, contentText(b.Ours))
 		_, err := fmt.Fprintf(a.stdout, "\nRegelsystem, geändert %s (%s):\n%s\n", local(b.Theirs.At), b.Theirs.Media, contentText(b.Theirs.Body))
 		return err

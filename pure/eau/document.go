@@ -251,3 +251,11 @@ func FileName(k Kind, test bool, id string) string {
 	}
 	return name + id
 }
+
+// GermanDay turns YYYY-MM-DD, as documents have it, into DD.MM.YYYY and leaves anything else.
+func GermanDay(s string) string {
+	if len(s) == 10 && s[4] == '-' && s[7] == '-' {
+		return s[8:] + "." + s[5:7] + "." + s[:4]
+	}
+	return s
+}
