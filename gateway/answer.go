@@ -3,6 +3,7 @@ package gateway
 import (
 	"bytes"
 	"encoding/json"
+	"encoding/xml"
 	"errors"
 	"html/template"
 	"io"
@@ -22,7 +23,11 @@ type words struct {
 // notice tells that the service is off for now.
 func (g *Gateway) notice(w http.ResponseWriter, r *http.Request, d *Door) {
 	w.Header().Set("Retry-After", retryAfter)
-	text := "Der Dienst „" + d.Service + "“ der " + d.Kasse + " ist zurzeit vom Netz. Das liegt nicht an Ihnen; Ihre Daten sind davon nicht verändert."
+	what := "Der Dienst"
+	if d.Service != "" {
+		what += " „" + d.Service + "“ der " + d.Kasse
+	}
+	text := what + " ist zurzeit vom Netz. Das liegt nicht an Ihnen; Ihre Daten sind davon nicht verändert."
 	if d.Advice != "" {
 		text += " Bitte nutzen Sie solange: " + d.Advice + "."
 	}
@@ -105,15 +110,18 @@ func (g *Gateway) say(w http.ResponseWriter, r *http.Request, status int, t word
 	if g.Banner != "" {
 		h.Set("X-Leitstand-Exercise", "1")
 	}
-	accept := r.Header.Get("Accept")
 	var body []byte
 	var err error
-	switch {
-	case strings.Contains(accept, "fhir+json"):
-		h.Set("Content-Type", "application/fhir+json; charset=utf-8")
+	switch form := wanted(r); form {
+	case fhirJSON:
+		h.Set("Content-Type", form+"; charset=utf-8")
 		body, err = json.Marshal(outcome(status, t))
-	case strings.Contains(accept, "json"):
-		h.Set("Content-Type", "application/json; charset=utf-8")
+	case fhirXML:
+		h.Set("Content-Type", form+"; charset=utf-8")
+		body, err = xml.Marshal(outcome(status, t))
+		body = append([]byte(xml.Header), body...)
+	case plainJSON:
+		h.Set("Content-Type", form+"; charset=utf-8")
 		body, err = json.Marshal(map[string]string{"title": t.title, "text": t.text, "english": t.english, "receipt": t.receipt})
 	default:
 		h.Set("Content-Type", "text/html; charset=utf-8")
@@ -133,19 +141,80 @@ func (g *Gateway) say(w http.ResponseWriter, r *http.Request, status int, t word
 	}
 }
 
-// outcome is a FHIR R4 OperationOutcome.
-func outcome(status int, t words) map[string]any {
-	severity, code := "error", "transient"
-	if status == http.StatusAccepted {
-		severity, code = "information", "informational"
+// The forms of our answers besides HTML.
+const (
+	fhirJSON  = "application/fhir+json"
+	fhirXML   = "application/fhir+xml"
+	plainJSON = "application/json"
+)
+
+// wanted is the form that the client asks for, or in which it speaks itself where it
+// takes anything; HTML otherwise.
+func wanted(r *http.Request) string {
+	asks := strings.Join(r.Header["Accept"], ",")
+	if asks == "" || asks == "*/*" {
+		asks = r.Header.Get("Content-Type")
 	}
-	text := t.text
+	switch {
+	case strings.Contains(asks, "fhir+json"):
+		return fhirJSON
+	case strings.Contains(asks, "fhir+xml"):
+		return fhirXML
+	case strings.Contains(asks, "text/html"):
+		return ""
+	case strings.Contains(asks, "json"):
+		return plainJSON
+	}
+	return ""
+}
+
+// operationOutcome is the resource of FHIR R4.
+type operationOutcome struct {
+	XMLName  xml.Name    `json:"-" xml:"http://hl7.org/fhir OperationOutcome"`
+	Resource string      `json:"resourceType" xml:"-"`
+	Issue    []fhirIssue `json:"issue" xml:"issue"`
+}
+
+type fhirIssue struct {
+	Severity    fhirValue `json:"severity" xml:"severity"`
+	Code        fhirValue `json:"code" xml:"code"`
+	Details     fhirText  `json:"details" xml:"details"`
+	Diagnostics fhirValue `json:"diagnostics" xml:"diagnostics"`
+}
+
+type fhirText struct {
+	Text fhirValue `json:"text" xml:"text"`
+}
+
+// fhirValue is a string, in XML an attribute.
+type fhirValue string
+
+// MarshalXML writes it as FHIR does.
+func (v fhirValue) MarshalXML(e *xml.Encoder, start xml.StartElement) error {
+	start.Attr = append(start.Attr, xml.Attr{Name: xml.Name{Local: "value"}, Value: string(v)})
+	return errors.Join(e.EncodeToken(start), e.EncodeToken(start.End()))
+}
+
+// outcome says it in German (diagnostics) and English (details).
+func outcome(status int, t words) operationOutcome {
+	i := fhirIssue{Severity: "error", Code: "transient", Details: fhirText{fhirValue(t.english)}}
+	text := t.title + ": " + t.text
+	switch status {
+	case http.StatusAccepted:
+		i.Severity, i.Code = "information", "informational"
+	case http.StatusNotFound:
+		i.Code = "not-found"
+	case http.StatusRequestEntityTooLarge:
+		i.Code = "too-long"
+	case http.StatusBadRequest, http.StatusUnprocessableEntity:
+		i.Code = "invalid"
+	}
 	if t.receipt != "" {
 		text += " Nummer " + t.receipt
+		i.Details.Text += fhirValue(" Number " + t.receipt)
 	}
-	return map[string]any{"resourceType": "OperationOutcome", "issue": []map[string]any{{
-		"severity": severity, "code": code, "diagnostics": t.title + ": " + text,
-	}}}
+	i.Diagnostics = fhirValue(text)
+	return operationOutcome{Resource: "OperationOutcome", Issue: []fhirIssue{i}}
 }
 
 var page = template.Must(template.New("page").Parse(`<!doctype html>

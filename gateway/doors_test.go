@@ -127,7 +127,8 @@ func TestNothingIsSmuggledPastTheGateway(t *testing.T) {
 		}
 	}
 	seen.Clear()
-	raw(t, addr, "GET /outer HTTP/1.1\r\nHost: bmw.test\r\nX-Forwarded-For: 6.6.6.6\r\nX-Leitstand-Epoch: 99\r\nX-Leitstand-Receipt: x\r\nConnection: close, X-Secret\r\nX-Secret: a\r\nTE: trailers\r\n\r\n")
+	c, r := dial(t, addr)
+	answerTo(t, c, r, "GET", "GET /outer HTTP/1.1\r\nHost: bmw.test\r\nX-Forwarded-For: 6.6.6.6\r\nX-Leitstand-Epoch: 99\r\nX-Leitstand-Receipt: x\r\nConnection: close, X-Secret\r\nX-Secret: a\r\nTE: trailers\r\n\r\n")
 	v, ok := seen.Load("GET /outer")
 	if !ok {
 		t.Fatal("a plain request did not arrive")
@@ -278,9 +279,19 @@ func TestRoutesAreToldApartByHostPathKasseAndCertificate(t *testing.T) {
 		t.Errorf("with a certificate: %q", body)
 	}
 	_, _, before := get("/x", "")
+	open, err := tls.Dial("tcp", addr, &tls.Config{InsecureSkipVerify: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = open.Close() }() // read to its end
+	r := bufio.NewReader(open)
+	answerTo(t, open, r, "GET", "GET /x HTTP/1.1\r\nHost: bmw.test\r\n\r\n")
 	certificate(t, dir, "server")
 	if err := c.Reload(); err != nil {
 		t.Fatal(err)
+	}
+	if status, _, _, _ := answerTo(t, open, r, "GET", "GET /x HTTP/1.1\r\nHost: bmw.test\r\n\r\n"); status != 200 {
+		t.Errorf("an open connection after the reload: %d", status)
 	}
 	if _, _, after := get("/x", ""); after == before {
 		t.Error("the new certificate is not in use")

@@ -32,6 +32,7 @@ type Gateway struct {
 	// emergency.ErrEpoch or ErrNotOpen what comes under a right to write that is not
 	// the present one. nil: such a door buffers.
 	Desk   Keeper
+	Relay  *Relay       // nil: nobody else answers at doors in emergency operation
 	Log    *slog.Logger // never sees bodies or addresses
 	Banner string       // on every page of ours, "ÜBUNG" in an exercise
 
@@ -173,6 +174,10 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	d, p, ok := g.enter(r)
+	if !ok && g.live.Load() == nil {
+		g.notice(w, r, &Door{}) // there is no table yet: that is not the client's fault
+		return
+	}
 	if !ok {
 		g.say(w, r, http.StatusNotFound, words{
 			title: "Diese Adresse kennen wir nicht", text: "Bitte prüfen Sie die Adresse.",
@@ -212,6 +217,10 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case operation.ModeEmergency:
 		if h := g.Emergency[service(d.Placement)]; h != nil {
 			g.emergency(w, r, d, h)
+			return
+		}
+		if g.Relay != nil && !relayed(r) {
+			g.relay(w, r, d)
 			return
 		}
 		g.atDesk(w, r, d)

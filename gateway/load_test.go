@@ -173,7 +173,7 @@ func send(t *testing.T, tr *http.Transport, addr, id string) (*http.Response, er
 func TestLongNothingIsLostOrDoubledWhenGatewayAndRegularSideAreKilled(t *testing.T) {
 	kills := 8
 	if os.Getenv("LEITSTAND_LONG") != "" {
-		kills = 60
+		kills = 84 // 1,008 changes
 	}
 	if testing.Short() {
 		t.Skip("suite left out: kills of gateway and regular side (short)")

@@ -60,7 +60,7 @@ func handIn(ctx context.Context, r *Room, as access.Person, a handInArgs) (Hande
 		return out, err
 	}
 	defer func() { _ = theirs.Close() }() // each mark is on disk
-	ours, done, err := r.ownSpool()
+	ours, done, err := r.ownSpool(ctx)
 	if err != nil {
 		return out, err
 	}
@@ -199,7 +199,7 @@ func keepHere(ctx context.Context, ours *gateway.Spool, w gateway.Waiting, t *To
 }
 
 // ownSpool is the spool of this room's gateway, opened where no gateway runs.
-func (r *Room) ownSpool() (s *gateway.Spool, done func(), err error) {
+func (r *Room) ownSpool(ctx context.Context) (s *gateway.Spool, done func(), err error) {
 	if d := r.doors.Load(); d != nil {
 		return d.Spool, func() {}, nil
 	}
@@ -208,7 +208,7 @@ func (r *Room) ownSpool() (s *gateway.Spool, done func(), err error) {
 		return nil, nil, err
 	}
 	key := func(k catalogue.KasseID) (*seal.PublicKey, error) {
-		j, err := r.Journals.Open(context.Background(), k)
+		j, err := r.Journals.Open(ctx, k)
 		if err != nil {
 			return nil, err
 		}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -126,6 +127,8 @@ type gatewayServeCmd struct {
 	Place  string        `help:"Prefix of the room's schemas (place in its room.json)."`
 	Lease  time.Duration `help:"With --db: how long this gateway serves writes on the regular side after it last heard of the room; then it keeps them." default:"2s"`
 	Keys   string        `help:"Directory with ledger.key, which signs doors.log (leitstand gateway move). Default beside the table." type:"path"`
+	Room   string        `help:"Address of the room's gateway: it answers what comes to doors in emergency operation. While it cannot be reached, what is written is kept here." placeholder:"URL"`
+	RoomCA string        `name:"room-ca" help:"PEM of the authority that issued its certificate. Default: the system's." type:"existingfile" placeholder:"FILE"`
 }
 
 // Run starts from the file alone; a damaged one stops the start.
@@ -144,6 +147,9 @@ func (c *gatewayServeCmd) Run(a *app) error {
 	log := slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	g := &gateway.Gateway{Log: log}
 	g.Set(t)
+	if g.Relay, err = c.relay(); err != nil {
+		return err
+	}
 	if err := holdMoves(g, filepath.Dir(c.Table), c.Keys); err != nil { // as with the table: a gateway does not guess
 		return err
 	}
@@ -168,6 +174,25 @@ func (c *gatewayServeCmd) Run(a *app) error {
 	group.Go(func() error { return followMoves(ctx, g, filepath.Dir(c.Table), c.Keys) })
 	group.Go(func() error { return c.serve(ctx, a, g, c.Listen) })
 	return errors.Join(group.Wait(), s.Close())
+}
+
+// relay is to the room's gateway, nil when none is named.
+func (c *gatewayServeCmd) relay() (*gateway.Relay, error) {
+	if c.Room == "" {
+		return nil, nil //nolint:nilnil // there is none
+	}
+	if c.RoomCA == "" {
+		return gateway.NewRelay(c.Room, nil)
+	}
+	pem, err := os.ReadFile(c.RoomCA)
+	if err != nil {
+		return nil, fmt.Errorf("reading the authority of the room's gateway: %w", err)
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("%s holds no certificate in PEM", c.RoomCA)
+	}
+	return gateway.NewRelay(c.Room, roots)
 }
 
 type gatewayTableCmd struct {
