@@ -55,7 +55,7 @@ type CopyStatus struct {
 	At     time.Time `json:"at,omitzero"` // state of the room that the copy holds
 	Bytes  int64     `json:"bytes"`       // of the copy
 	Sealed bool      `json:"sealed"`
-	Behind bool      `json:"behind"`          // the room's store has changed since
+	Behind bool      `json:"behind"`          // the room's store has changed since, or what was deleted is still in it
 	Error  string    `json:"error,omitempty"` // of the last cycle
 }
 
@@ -75,6 +75,7 @@ type copier struct {
 	mu     sync.Mutex
 	status CopyStatus
 	anew   map[string]bool // stores of which no older page may stay
+	sweeps bool            // such stores are being written whole
 	copied <-chan struct{} // closed when the room's store changes after what the copy holds; nil before the first cycle
 }
 
@@ -232,7 +233,7 @@ func (c *copier) tryCycle(ctx context.Context) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.status.At, c.copied = now, c.stores[r.Store.Name()].changed
+	c.status.At, c.copied, c.sweeps = now, c.stores[r.Store.Name()].changed, false
 	return nil
 }
 
@@ -441,7 +442,7 @@ func copyStatus(_ context.Context, r *Room, _ none) (CopyStatus, error) {
 	r.copier.mu.Lock()
 	defer r.copier.mu.Unlock()
 	s := r.copier.status
-	if r.copier.copied == nil {
+	if r.copier.copied == nil || r.copier.sweeps || len(r.copier.anew) > 0 {
 		s.Behind = true
 		return s, nil
 	}

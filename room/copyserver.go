@@ -88,6 +88,7 @@ func (c *copier) forgotten() error {
 	c.mu.Lock()
 	anew := c.anew
 	c.anew = map[string]bool{}
+	c.sweeps = c.sweeps || len(anew) > 0
 	c.mu.Unlock()
 	for name := range anew {
 		delete(c.stores, name)

@@ -2,6 +2,7 @@ package room_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -263,7 +264,9 @@ func TestABodyThatIsNotWhatWasAcceptedIsFoundByItsCommitment(t *testing.T) {
 
 func TestWhatWasAcceptedForAKasseIsDeletedWithProofAfterReconciliation(t *testing.T) {
 	onEach(t, func(t *testing.T, opt room.Options) {
+		opt.CopyTo = filepath.Join(t.TempDir(), "second")
 		b := newBackRoom(t, opt)
+		copied := copiedAllTheTime(t, b.Room)
 		ids := sharing(t, b.Room, b.kasse)
 		dir := t.TempDir()
 		makeShare(t, b.Room, b.kasse, filepath.Join(dir, "before"))
@@ -274,6 +277,10 @@ func TestWhatWasAcceptedForAKasseIsDeletedWithProofAfterReconciliation(t *testin
 		old := sealedBodies(t, b)
 		if len(old) != 3 {
 			t.Fatalf("%d bodies", len(old))
+		}
+		copied()
+		if len(partsOf(t, opt.CopyTo, old, ids...)) == 0 {
+			t.Error("the continuous copy never had the bodies: this test means nothing")
 		}
 		// Files put aside hold them as well.
 		aside := filepath.Join(opt.Data, emergency.StoreOf(b.kasse)+".db.replaced-20260101000000")
@@ -287,7 +294,9 @@ func TestWhatWasAcceptedForAKasseIsDeletedWithProofAfterReconciliation(t *testin
 		if n := len(sealedBodies(t, b)); n != 0 {
 			t.Errorf("%d bodies are still there", n)
 		}
-		nothingLeft(t, opt, old)
+		copied()
+		nothingLeft(t, opt.Data, old)
+		nothingLeft(t, opt.CopyTo, old, ids...)
 		b.clean(t)
 		after := filepath.Join(dir, "after")
 		makeShare(t, b.Room, b.kasse, after)
@@ -360,10 +369,53 @@ func sealedBodies(t *testing.T, b *backRoom) [][]byte {
 	return out
 }
 
-// nothingLeft searches all files of the room for parts of what was deleted.
-func nothingLeft(t *testing.T, opt room.Options, old [][]byte) {
+// nobody is an identity that nothing was closed to.
+func nobody(t *testing.T) age.Identity {
 	t.Helper()
-	err := filepath.WalkDir(opt.Data, func(name string, d os.DirEntry, err error) error {
+	id, _ := identity(t)
+	return id
+}
+
+// copiedAllTheTime copies a room until the test ends; copied waits until the second
+// place has everything, and nothing more.
+func copiedAllTheTime(t *testing.T, r *room.Room) (copied func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- r.RunCopy(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	return func() {
+		t.Helper()
+		for began := time.Now(); ; time.Sleep(20 * time.Millisecond) {
+			s := do[room.CopyStatus](t, r, "", "copy.status", nil)
+			if !s.Behind {
+				return
+			}
+			if time.Since(began) > time.Minute {
+				t.Fatalf("the copy does not come: %+v", s)
+			}
+		}
+	}
+}
+
+// nothingLeft searches all files of a directory for parts of what was deleted.
+func nothingLeft(t *testing.T, dir string, old [][]byte, ids ...age.Identity) {
+	t.Helper()
+	for _, what := range partsOf(t, dir, old, ids...) {
+		t.Error(what)
+	}
+}
+
+// partsOf says which files hold parts of sealed bodies; files that the identities open
+// are opened first.
+func partsOf(t *testing.T, dir string, old [][]byte, ids ...age.Identity) (found []string) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(name string, d os.DirEntry, err error) error {
 		if err != nil || !d.Type().IsRegular() {
 			return err
 		}
@@ -371,11 +423,16 @@ func nothingLeft(t *testing.T, opt room.Options, old [][]byte) {
 		if err != nil {
 			return err
 		}
+		if plain, err := age.Decrypt(bytes.NewReader(content), append(ids, nobody(t))...); err == nil {
+			if content, err = io.ReadAll(plain); err != nil {
+				return err
+			}
+		}
 		for i, body := range old {
 			// Any part of an envelope: pages may hold pieces.
 			for at := 0; at+32 <= len(body); at += 64 {
 				if bytes.Contains(content, body[at:at+32]) {
-					t.Errorf("%s still holds a part of body %d", name, i)
+					found = append(found, fmt.Sprintf("%s still holds a part of body %d", name, i))
 					break
 				}
 			}
@@ -385,4 +442,5 @@ func nothingLeft(t *testing.T, opt room.Options, old [][]byte) {
 	if err != nil {
 		t.Error(err)
 	}
+	return found
 }

@@ -93,10 +93,17 @@ func newBackRoom(t *testing.T, opt room.Options) *backRoom {
 	cat := small()
 	b := &backRoom{kasse: cat.Kassen[0].ID, regular: &regularBooks{have: map[string]emergency.ListEntry{}}, now: time.Date(2026, 5, 4, 9, 0, 0, 0, time.UTC)}
 	opt.Clock = func() time.Time { return b.now }
+	second := opt.CopyTo
+	opt.CopyTo = ""
 	var err error
 	b.Room, err = room.Init(t.Context(), opt, room.Setup{
 		Name: "Rückführung", Exercise: true, Catalogue: cat, People: room.PracticePeople(b.kasse), Owner: "operator",
 	})
+	if opt.CopyTo = second; err == nil && second != "" {
+		if err = errors.Join(b.Close(), room.PreparePlace(opt.Data, second)); err == nil {
+			b.Room, err = room.Open(t.Context(), opt)
+		}
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
