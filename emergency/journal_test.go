@@ -300,7 +300,7 @@ func TestTransitionsAreThoseOfTheTable(t *testing.T) {
 		},
 		{
 			"merge", func(s emergency.Standing) (emergency.Standing, error) { return s.Merge("mail", 7) },
-			map[emergency.State]emergency.State{"unread": "duplicate"},
+			map[emergency.State]emergency.State{"unread": "duplicate", "held": "duplicate"},
 		},
 		{
 			"refuse", func(s emergency.Standing) (emergency.Standing, error) { return s.Refuse("r", "o") },

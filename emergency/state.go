@@ -114,15 +114,16 @@ func (s Standing) Hold(k Kind, subject, reason, owner string, deadline time.Time
 	return s, nil
 }
 
-// Merge says that an item is the same as another one.
+// Merge says that an item is the same as another one; of a held one it may show later.
 func (s Standing) Merge(k Kind, of Number) (Standing, error) {
-	if err := s.from("merge", Unread); err != nil {
+	if err := s.from("merge", Unread, Held); err != nil {
 		return s, err
 	}
 	if of <= 0 || of == s.Number {
 		return s, fmt.Errorf("merging item %d into %d: %w", s.Number, of, ErrIllegal)
 	}
 	s.Kind, s.State, s.Of = k, Duplicate, of
+	s.Reason, s.Owner, s.Deadline = "", "", time.Time{}
 	return s, nil
 }
 

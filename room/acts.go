@@ -151,6 +151,7 @@ func roomActs() map[string]handler {
 		"sicknote.show":     doing(showSickNote),
 		"sicknote.accept":   doing(acceptHeld),
 		"sicknote.assign":   doing(assignHeld),
+		"sicknote.reread":   doing(rereadHeld),
 		"sicknote.prepared": reading(preparedAnswers),
 		"sicknote.release":  doing(releaseAnswers),
 

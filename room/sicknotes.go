@@ -116,12 +116,37 @@ func assignHeld(ctx context.Context, r *Room, as access.Person, a sickNoteArgs) 
 	})
 }
 
+// Reread is how many held mails were read after all.
+type Reread struct {
+	Read int `json:"read"`
+}
+
+// rereadHeld opens mails again that are held because their keys were away.
+func rereadHeld(ctx context.Context, r *Room, as access.Person, a sickNoteArgs) (Reread, error) {
+	if r.Intake == nil {
+		return Reread{}, errNoIntake
+	}
+	if err := r.overHeld(as, a.Kasse); err != nil {
+		return Reread{}, err
+	}
+	n, err := r.Intake.RereadHeld(ctx, a.Kasse, sicknote.Act{At: r.Now(), Actor: as.ID, Reason: a.Reason})
+	return Reread{Read: n}, err
+}
+
+// overHeld is nil for who decides about held mail of a Kasse.
+func (r *Room) overHeld(as access.Person, k catalogue.KasseID) error {
+	if !as.Has(access.Operator) && !r.mayRead(as, k) {
+		return &Failure{Rule: int(operation.RuleTwoPeople), Text: "Über Zurückgelegtes entscheiden der Betrieb oder die Kasse."}
+	}
+	return nil
+}
+
 func onHeld(_ context.Context, r *Room, as access.Person, a sickNoteArgs, do func(n emergency.Number, act sicknote.Act) error) (string, error) {
 	if r.Intake == nil {
 		return "", errNoIntake
 	}
-	if !as.Has(access.Operator) && !r.mayRead(as, a.Kasse) {
-		return "", &Failure{Rule: int(operation.RuleTwoPeople), Text: "Über Zurückgelegtes entscheiden der Betrieb oder die Kasse."}
+	if err := r.overHeld(as, a.Kasse); err != nil {
+		return "", err
 	}
 	n, err := emergency.ParseNumber(a.Kasse, a.Number)
 	if err != nil {

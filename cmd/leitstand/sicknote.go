@@ -17,6 +17,7 @@ type sicknoteCmd struct {
 	List     sicknoteListCmd     `cmd:"" help:"Mails of a Kasse."`
 	Show     sicknoteShowCmd     `cmd:"" help:"Read one document. Who read it and why is put on record first."`
 	Accept   sicknoteAcceptCmd   `cmd:"" help:"Let a held mail pass as it is."`
+	Reread   sicknoteRereadCmd   `cmd:"" help:"Open mails again that are held because their keys were away; every look does so by itself."`
 	Assign   sicknoteAssignCmd   `cmd:"" help:"Give a held mail another owner or deadline."`
 	Prepared sicknotePreparedCmd `cmd:"" help:"Answers to practices that wait for release."`
 	Release  sicknoteReleaseCmd  `cmd:"" help:"Ask a second person to release prepared answers, all or of one code."`
@@ -108,6 +109,25 @@ type sicknoteAcceptCmd struct {
 // Run lets a held mail pass.
 func (c *sicknoteAcceptCmd) Run(a *app) error {
 	return c.act(a, c.As, "sicknote.accept", map[string]string{"kasse": c.Kasse, "number": c.Number, "reason": c.Reason}, nil)
+}
+
+type sicknoteRereadCmd struct {
+	roomFlags
+	asFlag
+	Kasse  string `arg:"" help:"IK."`
+	Reason string `help:"Why; it is put on record." required:""`
+}
+
+// Run reads held mail again.
+func (c *sicknoteRereadCmd) Run(a *app) error {
+	return c.act(a, c.As, "sicknote.reread", map[string]string{"kasse": c.Kasse, "reason": c.Reason}, func(raw json.RawMessage) error {
+		var done room.Reread
+		if err := json.Unmarshal(raw, &done); err != nil {
+			return fmt.Errorf("reading the result: %w", err)
+		}
+		_, err := fmt.Fprintf(a.stdout, "%d nachträglich gelesen\n", done.Read)
+		return err
+	})
 }
 
 type sicknoteAssignCmd struct {

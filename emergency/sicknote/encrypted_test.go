@@ -145,6 +145,57 @@ func TestMailWaitsForKeysThatAreOutOfReach(t *testing.T) {
 	}
 }
 
+// laterKeys are those that a mailbox has now: none at first.
+type laterKeys struct {
+	now atomic.Pointer[kimmail.Keyring]
+}
+
+func (k *laterKeys) OpenTransportKey(r *kimmail.Recipient) ([]byte, error) {
+	return k.now.Load().OpenTransportKey(r)
+}
+
+func TestHeldMailIsReadAgainWhenItsKeyComes(t *testing.T) {
+	ti := newTIKeys(t)
+	for name, again := range map[string]func(t *testing.T, r *room){
+		"by itself": func(t *testing.T, r *room) {
+			t.Helper()
+			must(t, r.intake.PollAll(t.Context(), t0.Add(3*time.Minute)))
+		},
+		"by command": func(t *testing.T, r *room) {
+			t.Helper()
+			n, err := r.intake.RereadHeld(t.Context(), kasse, sicknote.Act{At: t0.Add(3 * time.Minute), Actor: "operator", Reason: "Schlüssel nachgeliefert"})
+			if err != nil || n != 8 {
+				t.Errorf("%d read, %v", n, err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			keys := &laterKeys{}
+			keys.now.Store(ti.other)
+			r := newRoom(t, db.InDir(t.TempDir()), func(c *sicknote.Config) { c.Mailboxes[0].Keys, c.Trust = keys, ti.trust })
+			mails := [][]byte{[]byte("Subject: kein Dokument\r\n\r\nx\r\n"), ti.enveloped(t, 1), ti.enveloped(t, 1)}
+			for n := range 6 {
+				mails = append(mails, ti.enveloped(t, 10+n))
+			}
+			r.server.put(address, mails...)
+			r.poll(t)
+			must(t, r.intake.PollAll(t.Context(), t0.Add(2*time.Minute))) // in vain: nothing changes
+			if s := r.status(t); s.Held != 9 || s.Accepted+s.Duplicates != 0 {
+				t.Fatalf("without the key: %+v", s)
+			}
+			keys.now.Store(ti.keyring)
+			again(t, r)
+			if s := r.status(t); s.Held != 1 || s.Accepted != 7 || s.Duplicates != 1 || s.Reused != 0 {
+				t.Errorf("with the key: %+v", s)
+			}
+			report, err := r.journal(t).Verify(t.Context())
+			if err != nil || len(report.Problems) > 0 {
+				t.Errorf("%v %v", report.Problems, err)
+			}
+		})
+	}
+}
+
 // TestLongLoadOfEnvelopedMail opens, checks and keeps signed and encrypted mail:
 // one unwrapping and two signatures on brainpoolP256r1 each.
 func TestLongLoadOfEnvelopedMail(t *testing.T) {

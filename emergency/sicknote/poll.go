@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"leitstand/base/db"
+	"leitstand/base/ledger"
 	"leitstand/emergency"
 )
 
@@ -23,6 +24,7 @@ type box struct {
 	failures int       // in a row
 	problem  string    // of the last try, "" when it went well
 	careful  bool      // the server lied about sizes: one mail at a time until a session goes well
+	reread   bool      // mails whose keys were away were all tried since the start
 }
 
 // Due looks into every mailbox whose turn it is and returns, without waiting for
@@ -163,6 +165,9 @@ func (in *Intake) fetchAll(ctx context.Context, b *box, now time.Time) error {
 	}
 	// Whatever the door says: what was taken and not read would block the handover.
 	if err := in.ReadPending(ctx, j, b.Mailbox, now); err != nil && !errors.Is(err, emergency.ErrLocked) {
+		return err
+	}
+	if err := in.rereadByItself(ctx, j, b, Act{At: now, Actor: ledger.System}); err != nil && !errors.Is(err, emergency.ErrLocked) {
 		return err
 	}
 	if !open {
