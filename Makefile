@@ -35,7 +35,7 @@ sicknote-load: ; LEITSTAND_LONG=1 go test ./emergency/sicknote -timeout 60m -cou
 # After a change of a schema: keep a room of the program before it (COMMIT), which must open for ever, and note the new steps.
 old-room: ; ./tools/oldroom.sh $${COMMIT:?the last commit before the change} room/testdata/old/$${NAME:?number and commit, such as 06-1a4ea88}.tgz
 	go test ./room -run StepsThatRooms -update-steps
-# Three workers on a log bus, killed between any two durable steps, 60,000 lines: about 3 minutes.
+# Three workers on a log bus, killed between any two durable steps, 60,000 lines; one of three servers killed: about 5 minutes.
 bus: ; LEITSTAND_LONG=1 go test ./warning/logbus -count=1 -timeout 30m -v
-# Other Sigma engines on the same events: DETECT=folder with rules and event logs.
+# Other Sigma engines, in Go and (with cargo) Rust, on the same events: DETECT=folder with rules and event logs.
 peers: ; cd bench/peers && GOMAXPROCS=1 go run . $(abspath $(DETECT))/sigmahq-rules.zip $(abspath $(DETECT))

@@ -132,7 +132,7 @@ func (r *Room) startWarning() error {
 	r.Warning = warning.NewIntake(warning.IntakeOptions{
 		Rules: rules, Zone: zone, Duty: c.Duty, Place: r.environmentOf, Now: r.Now, Log: r.opt.Log, Watched: watched,
 		Bus: func(c warning.SourceConfig) warning.Source {
-			return logbus.NewSource(logbus.Config{URL: c.URL, Prefix: c.Prefix, Creds: c.Creds, CA: c.CA, Cert: c.Cert, Key: c.Key}, rules)
+			return logbus.NewSource(logbus.Config{URL: c.URL, Prefix: c.Prefix, Creds: c.Creds, Token: c.Token, CA: c.CA, Cert: c.Cert, Key: c.Key}, rules)
 		},
 	})
 	return r.startAlarm(c)

@@ -30,7 +30,7 @@ type SourceConfig struct {
 	URL    string `json:"url,omitempty"`    // bus: nats://host:4222 or tls://…, several with commas
 	Prefix string `json:"prefix,omitempty"` // bus: of its streams; default leitstand
 	Creds  string `json:"creds,omitempty"`  // bus: file with credentials
-	CA     string `json:"ca,omitempty"`     // bus: PEM file
+	CA     string `json:"ca,omitempty"`     // bus: PEM file of its CA, or its own certificate
 
 	UDP string `json:"udp,omitempty"` // syslog: addresses to listen on
 	TCP string `json:"tcp,omitempty"`
@@ -39,7 +39,7 @@ type SourceConfig struct {
 	From []string `json:"from,omitempty"`
 
 	Listen   string `json:"listen,omitempty"` // otlp
-	Token    string `json:"token,omitempty"`  // otlp: bearer token of senders
+	Token    string `json:"token,omitempty"`  // otlp: bearer token of senders; bus: ours
 	Cert     string `json:"cert,omitempty"`   // syslog over TLS, otlp, bus: PEM files
 	Key      string `json:"key,omitempty"`
 	ClientCA string `json:"client_ca,omitempty"` // syslog over TLS: senders need a certificate of it

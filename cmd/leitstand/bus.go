@@ -27,13 +27,24 @@ type busFlags struct {
 	URL    string `help:"nats://host:4222 or tls://host:4222; several with commas." name:"url" default:"nats://127.0.0.1:4222" env:"LEITSTAND_BUS"`
 	Prefix string `help:"Of streams and subjects." default:"leitstand"`
 	Creds  string `help:"File with credentials." placeholder:"FILE"`
-	CA     string `help:"Authority of the bus's certificate, PEM." name:"ca" placeholder:"FILE"`
+	Token  string `help:"File with a token and nothing else." name:"token-file" env:"LEITSTAND_BUS_TOKEN_FILE" placeholder:"FILE"`
+	CA     string `help:"Authority of the bus's certificate, or that itself, PEM: nothing else is trusted." name:"ca" placeholder:"FILE"`
 	Cert   string `help:"Our certificate, PEM." placeholder:"FILE"`
 	Key    string `help:"Its key, PEM." placeholder:"FILE"`
 }
 
 func (f busFlags) connect(patient bool) (*logbus.Bus, error) {
-	return logbus.Connect(logbus.Config{URL: f.URL, Prefix: f.Prefix, Creds: f.Creds, CA: f.CA, Cert: f.Cert, Key: f.Key}, patient)
+	c := logbus.Config{URL: f.URL, Prefix: f.Prefix, Creds: f.Creds, CA: f.CA, Cert: f.Cert, Key: f.Key}
+	if f.Token != "" {
+		text, err := os.ReadFile(f.Token)
+		if err != nil {
+			return nil, fmt.Errorf("reading the token for the bus: %w", err)
+		}
+		if c.Token = strings.TrimSpace(string(text)); c.Token == "" {
+			return nil, fmt.Errorf("the file %q for the token of the bus is empty", f.Token)
+		}
+	}
+	return logbus.Connect(c, patient)
 }
 
 type busSetupCmd struct {

@@ -66,14 +66,14 @@ type sourceConfig struct {
 	URL       string   `yaml:"url" secret:"url" help:"bus: nats://host:4222 or tls://…, several with commas."`
 	Prefix    string   `yaml:"prefix" help:"bus: of its streams. Empty: leitstand."`
 	Creds     string   `yaml:"creds" path:"true" help:"bus: file with credentials."`
-	CA        string   `yaml:"ca" path:"true" help:"bus: PEM file of its CA."`
+	CA        string   `yaml:"ca" path:"true" help:"bus: PEM file of its CA, or of its own certificate: nothing else is trusted."`
 	UDP       string   `yaml:"udp" help:"syslog: address (host:port) for datagrams."`
 	TCP       string   `yaml:"tcp" help:"syslog: address for connections."`
 	TLS       string   `yaml:"tls" help:"syslog: address for TLS."`
 	From      []string `yaml:"from" example:"[10.0.0.0/8]" help:"syslog: networks that may send. Empty: all that reach the address."`
 	Listen    string   `yaml:"listen" help:"otlp: address (host:port)."`
-	Token     string   `yaml:"token" secret:"true" help:"otlp: bearer token of senders. Better: token_file."`
-	TokenFile string   `yaml:"token_file" path:"true" help:"otlp: file that holds the token and nothing else."`
+	Token     string   `yaml:"token" secret:"true" help:"otlp: bearer token of senders; bus: ours. Better: token_file."`
+	TokenFile string   `yaml:"token_file" path:"true" help:"File that holds the token and nothing else."`
 	Cert      string   `yaml:"cert" path:"true" help:"syslog over TLS, otlp, bus: PEM file."`
 	Key       string   `yaml:"key" path:"true" help:"Its key (PEM)."`
 	ClientCA  string   `yaml:"client_ca" path:"true" help:"syslog over TLS: senders need a certificate of this CA."`

@@ -5,7 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
+	"net/url"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -19,7 +22,8 @@ type Config struct {
 	URL    string // nats://host:4222 or tls://…, several with commas
 	Prefix string // of streams and subjects; default leitstand
 	Creds  string // file with credentials
-	CA     string // PEM file
+	Token  string // instead of credentials
+	CA     string // PEM file: the bus must show a certificate of it, or be it
 	Cert   string // PEM files of a client certificate
 	Key    string
 }
@@ -51,7 +55,6 @@ type Bus struct {
 	nc     *nats.Conn
 	js     jetstream.JetStream
 	prefix string
-	url    string
 }
 
 var prefixForm = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,30}$`)
@@ -61,12 +64,16 @@ func Connect(c Config, patient bool) (*Bus, error) {
 	if c.Prefix == "" {
 		c.Prefix = defaultPrefix
 	}
-	if !prefixForm.MatchString(c.Prefix) {
-		return nil, fmt.Errorf("prefix %q of the bus: small letters, digits, - and _", c.Prefix)
+	where, err := c.check()
+	if err != nil {
+		return nil, err
 	}
 	opts := []nats.Option{nats.Name("leitstand"), nats.MaxReconnects(-1), nats.ReconnectWait(time.Second), nats.RetryOnFailedConnect(patient)}
 	if c.Creds != "" {
 		opts = append(opts, nats.UserCredentials(c.Creds))
+	}
+	if c.Token != "" {
+		opts = append(opts, nats.Token(c.Token))
 	}
 	if c.CA != "" {
 		opts = append(opts, nats.RootCAs(c.CA))
@@ -76,14 +83,45 @@ func Connect(c Config, patient bool) (*Bus, error) {
 	}
 	nc, err := nats.Connect(c.URL, opts...)
 	if err != nil {
-		return nil, fmt.Errorf("reaching the log bus %q: %w", c.URL, err)
+		return nil, fmt.Errorf("reaching the log bus %s: %w", where, err)
 	}
 	js, err := jetstream.New(nc)
 	if err != nil {
 		nc.Close()
-		return nil, fmt.Errorf("reaching the log bus %q: %w", c.URL, err)
+		return nil, fmt.Errorf("reaching the log bus %s: %w", where, err)
 	}
-	return &Bus{nc: nc, js: js, prefix: c.Prefix, url: c.URL}, nil
+	return &Bus{nc: nc, js: js, prefix: c.Prefix}, nil
+}
+
+// ErrInClear says that a secret would cross a network where others can read it.
+var ErrInClear = errors.New("the secret for the log bus would go over the network in clear: use tls://, or name the bus's ca")
+
+// check says what is wrong before anything is sent, and returns where the bus is
+// without secrets, which an address may hold.
+func (c Config) check() (where string, err error) {
+	if !prefixForm.MatchString(c.Prefix) {
+		return "", fmt.Errorf("prefix %q of the bus: small letters, digits, - and _", c.Prefix)
+	}
+	if (c.Cert == "") != (c.Key == "") {
+		return "", errors.New("a certificate for the log bus needs cert and key")
+	}
+	var places []string
+	for i, address := range strings.Split(c.URL, ",") {
+		if address = strings.TrimSpace(address); !strings.Contains(address, "://") {
+			address = "nats://" + address
+		}
+		u, err := url.Parse(address)
+		if err != nil || u.Host == "" || !slices.Contains([]string{"nats", "tls", "ws", "wss"}, u.Scheme) {
+			return "", fmt.Errorf("address %d of the log bus is not readable: want nats://host:4222 or tls://host:4222", i+1) // what it says may be secret
+		}
+		secret := c.Token != "" || c.Creds != "" || u.User != nil
+		hidden := u.Scheme == "tls" || u.Scheme == "wss" || c.CA != "" || c.Cert != ""
+		if ip := net.ParseIP(u.Hostname()); secret && !hidden && u.Hostname() != "localhost" && (ip == nil || !ip.IsLoopback()) {
+			return "", fmt.Errorf("%s: %w", u.Host, ErrInClear)
+		}
+		places = append(places, u.Scheme+"://"+u.Host)
+	}
+	return strings.Join(places, ","), nil
 }
 
 // Close gives the connection up.
@@ -108,12 +146,14 @@ func (b *Bus) Make(ctx context.Context, s Setup) error {
 	if err := s.check(); err != nil {
 		return err
 	}
+	// No AllowDirect: a copy that lags behind would answer that a hit or a memory is
+	// not there, and it would be taken for lost.
 	file := jetstream.FileStorage
 	for _, c := range []jetstream.StreamConfig{
 		{Name: b.stream("LOG"), Subjects: []string{b.prefix + ".log.*"}, MaxAge: s.Keep, MaxBytes: max(s.MaxBytes, 0), Discard: jetstream.DiscardNew, Description: "log events, by partition"},
 		{Name: b.stream("OBS"), Subjects: []string{b.prefix + ".obs.*"}, MaxAge: s.Keep, Description: "what events mean for correlations, by partition"},
-		{Name: b.stream("HIT"), Subjects: []string{b.hits()}, MaxAge: keepHits, Duplicates: sameHit, AllowDirect: true, Description: "what rules and correlations found"},
-		{Name: b.stream("STATE"), Subjects: []string{b.prefix + ".state.*"}, AllowDirect: true, Description: "memory of correlations"},
+		{Name: b.stream("HIT"), Subjects: []string{b.hits()}, MaxAge: keepHits, Duplicates: sameHit, Description: "what rules and correlations found"},
+		{Name: b.stream("STATE"), Subjects: []string{b.prefix + ".state.*"}, Description: "memory of correlations"},
 	} {
 		c.Storage, c.Replicas = file, s.Replicas
 		if c.MaxBytes == 0 {

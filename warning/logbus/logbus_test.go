@@ -175,8 +175,8 @@ func describe(h hit) string {
 	return string(text)
 }
 
-// server starts a NATS server of its own.
-func server(t *testing.T) string {
+// natsServer is the program, when it is there.
+func natsServer(t *testing.T) string {
 	t.Helper()
 	program := os.Getenv("LEITSTAND_NATS")
 	if program == "" {
@@ -185,8 +185,14 @@ func server(t *testing.T) string {
 			t.Skip("suite left out: no nats-server (Debian package nats-server)")
 		}
 	}
-	dir := t.TempDir()
-	cmd := exec.Command(program, "-a", "127.0.0.1", "-p", "-1", "-js", "-sd", dir, "--ports_file_dir", dir)
+	return program
+}
+
+// server starts a NATS server of its own and returns where it listens.
+func server(t *testing.T, more ...string) string {
+	t.Helper()
+	program, dir := natsServer(t), t.TempDir()
+	cmd := exec.Command(program, append([]string{"-a", "127.0.0.1", "-p", "-1", "-js", "-sd", dir, "--ports_file_dir", dir}, more...)...)
 	cmd.Stderr = io.Discard
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -235,8 +241,8 @@ func fill(t *testing.T, url, prefix string, lines []testLine) *Bus {
 	return b
 }
 
-// process starts a worker process.
-func process(t *testing.T, url, prefix, name, die string) *exec.Cmd {
+// process starts a worker process; with an outage of the bus it may complain.
+func process(t *testing.T, url, prefix, name, die string, outage ...bool) *exec.Cmd {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), "LOGBUS_WORKER="+name, "LOGBUS_URL="+url, "LOGBUS_PREFIX="+prefix, "LOGBUS_DIE="+die)
@@ -248,7 +254,7 @@ func process(t *testing.T, url, prefix, name, die string) *exec.Cmd {
 	t.Cleanup(func() {
 		_ = cmd.Process.Kill() // perhaps it is dead already
 		_ = cmd.Wait()
-		if strings.Contains(said.String(), "level=ERROR") {
+		if len(outage) == 0 && strings.Contains(said.String(), "level=ERROR") {
 			t.Errorf("%s complains", name)
 		}
 		if t.Failed() {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -34,24 +35,29 @@ type matching struct {
 	lease *lease
 	det   *warning.Detector
 
-	at     place // of the event that is matched
-	ahead  int64 // no event is ordered after it: when its message was sent, and what may be late
-	upTo   uint64
-	newest int64 // latest time an event said, in microseconds; bounded by when it was sent
-	out    []batch
-	told   []int64 // the mark that each partition of groups knows
-	hits   []hit
-	events int
-	quiet  time.Time // since when nothing came
-	silent bool      // for so long that the others need not wait
-	counts counts
-	base   counts
+	at      place // of the event that is matched
+	ahead   int64 // no event is ordered after it: when its message was sent, and what may be late
+	upTo    uint64
+	newest  int64 // latest time an event said, in microseconds; bounded by when it was sent
+	out     []batch
+	told    []int64 // the mark that each partition of groups knows
+	hits    []hit
+	events  int
+	quiet   time.Time // since when nothing came
+	pending uint64    // behind the last message, as the bus said with it
+	silent  time.Time // nothing was left to read then, and for so long that the others need not wait
+	counts  counts
+	base    counts
 }
 
 func (w *Worker) match(ctx context.Context, p int, l *lease) error {
 	rec := l.get()
 	m := &matching{w: w, p: p, lease: l, upTo: rec.Seq, newest: rec.Newest, base: rec.Count, out: make([]batch, w.setup.Partitions), told: make([]int64, w.setup.Partitions), quiet: time.Now()}
 	m.det = w.opt.Rules.NewDetector(warning.DetectorOptions{Zone: w.opt.Zone, Observed: m.observed})
+	logs, err := w.bus.js.Stream(ctx, w.bus.stream("LOG"))
+	if err != nil {
+		return fmt.Errorf("reading logs of the bus: %w", err)
+	}
 	it, gap, err := w.reader(ctx, w.bus.stream("LOG"), w.bus.subject("log", p), rec.Seq)
 	if err != nil {
 		return err
@@ -73,7 +79,7 @@ func (w *Worker) match(ctx context.Context, p int, l *lease) error {
 		if msg != nil {
 			m.take(msg.Data(), meta)
 		} else if time.Since(m.quiet) > idleAfter {
-			m.silent = true
+			m.silent = m.nothingLeft(ctx, logs)
 		}
 		if msg == nil || m.events >= flushEvents || time.Since(flushed) > flushEvery {
 			if err := m.flush(ctx); err != nil {
@@ -85,9 +91,26 @@ func (w *Worker) match(ctx context.Context, p int, l *lease) error {
 	return nil
 }
 
+// nothingLeft is the time when the partition was read to its end, zero when it
+// is not, or the bus does not say: that nothing comes may as well be because a
+// server is gone, and a promise made then would make late what is still to come.
+func (m *matching) nothingLeft(ctx context.Context, logs jetstream.Stream) time.Time {
+	ctx, stop := context.WithTimeout(ctx, idleAfter)
+	defer stop()
+	asked := time.Now()
+	if m.pending > 0 {
+		return time.Time{} // a server that has just taken over may not know yet
+	}
+	last, err := logs.GetLastMsgForSubject(ctx, m.w.bus.subject("log", m.p))
+	if errors.Is(err, jetstream.ErrMsgNotFound) || err == nil && last.Sequence <= m.upTo {
+		return asked
+	}
+	return time.Time{}
+}
+
 // take matches the events of one message: lines.
 func (m *matching) take(data []byte, meta *jetstream.MsgMetadata) {
-	m.quiet, m.silent, m.upTo = time.Now(), false, meta.Sequence.Stream
+	m.quiet, m.silent, m.upTo, m.pending = time.Now(), time.Time{}, meta.Sequence.Stream, meta.NumPending
 	m.at = place{Seq: meta.Sequence.Stream}
 	m.ahead = meta.Timestamp.Add(m.w.setup.Late).UnixMicro()
 	for line := range bytes.SplitSeq(data, []byte{'\n'}) {
@@ -131,8 +154,8 @@ func (m *matching) mark() int64 {
 
 // promise is mark, and for a partition that is silent the time that is now.
 func (m *matching) promise() int64 {
-	if m.silent {
-		return max(m.mark(), time.Now().Add(-m.w.setup.Late).UnixMicro())
+	if !m.silent.IsZero() {
+		return max(m.mark(), m.silent.Add(-m.w.setup.Late).UnixMicro())
 	}
 	return m.mark()
 }
@@ -140,7 +163,7 @@ func (m *matching) promise() int64 {
 // flush passes on what was found, and notes the place only when all of it is
 // on the bus.
 func (m *matching) flush(ctx context.Context) error {
-	if m.events == 0 && !m.silent {
+	if m.events == 0 && m.silent.IsZero() {
 		return nil
 	}
 	promise := m.promise()
