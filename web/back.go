@@ -37,6 +37,14 @@ type switchbacksPage struct {
 	Actor     actor
 }
 
+// Open is what a cell has still to hand over, in all its placements.
+func (switchbacksPage) Open(s room.SwitchbackStatus) (n int64) {
+	for _, at := range s.Now {
+		n += at.Open
+	}
+	return n
+}
+
 // switchbacks lists the protocols, those under way first, and the cells that may follow.
 func (s *server) switchbacks(w http.ResponseWriter, r *http.Request) error {
 	var page switchbacksPage
