@@ -9,7 +9,7 @@ import (
 )
 
 // ErrInUse says that another process owns the data directory.
-var ErrInUse = errors.New("data directory is in use by another process")
+var ErrInUse = errors.New("data directory is in use by another process: go on with that one, or stop it first")
 
 // LockDir makes this process the owner of a data directory until release is
 // called or the process ends, however it ends.
