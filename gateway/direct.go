@@ -168,7 +168,7 @@ func (u *direct) serve(t *traveller, w http.ResponseWriter, r *http.Request, d *
 	if err := c.within(t); err != nil {
 		return false, t.cause(err)
 	}
-	if err := u.send(c, r, d); err != nil {
+	if err := u.send(t, c, r, d); err != nil {
 		return false, t.cause(err)
 	}
 	c.limit.N = answerHeader
@@ -195,7 +195,7 @@ func (u *direct) serve(t *traveller, w http.ResponseWriter, r *http.Request, d *
 }
 
 // send writes a request, its body included.
-func (u *direct) send(c *upConn, r *http.Request, d *Door) error {
+func (u *direct) send(t *traveller, c *upConn, r *http.Request, d *Door) error {
 	b := append(c.out[:0], r.Method...)
 	b = append(b, ' ')
 	b = append(append(b, u.base...), r.URL.EscapedPath()...)
@@ -233,6 +233,9 @@ func (u *direct) send(c *upConn, r *http.Request, d *Door) error {
 	}
 	if c.out = b; cap(c.out) > 16<<10 {
 		c.out = nil // a rare long one is not kept
+	}
+	if t.writes && t.gateway.Lapsed() { // since it was asked at the door, a connection may have been opened
+		return ErrCut
 	}
 	_, err := c.Write(b)
 	return err

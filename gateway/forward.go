@@ -24,7 +24,7 @@ type way struct {
 
 // forward hands the request to the regular system.
 func (g *Gateway) forward(w http.ResponseWriter, r *http.Request, d *Door, p *passage) {
-	t := p.travel(r, d)
+	t := p.travel(g, r, d)
 	defer t.end()
 	v, ok := g.proxy.Load(d.Upstream)
 	if !ok {

@@ -29,6 +29,7 @@ type passage struct {
 
 // traveller is a request at the regular side.
 type traveller struct {
+	gateway    *Gateway
 	passage    *passage
 	prev, next *traveller
 	writes     bool
@@ -53,8 +54,8 @@ type Cut struct {
 var ErrCut = errors.New("the door has closed and the limit for requests under way is over")
 
 // travel enters a request in the list of those at the regular side.
-func (p *passage) travel(r *http.Request, d *Door) *traveller {
-	t := &traveller{passage: p, writes: writes(r), cut: Cut{Placement: d.Placement, Method: r.Method, Began: time.Now()}}
+func (p *passage) travel(g *Gateway, r *http.Request, d *Door) *traveller {
+	t := &traveller{gateway: g, passage: p, writes: writes(r), cut: Cut{Placement: d.Placement, Method: r.Method, Began: time.Now()}}
 	p.mu.Lock()
 	if t.next = p.first; p.first != nil {
 		p.first.prev = t
