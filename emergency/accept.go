@@ -82,6 +82,14 @@ func (j *Journal) Seal(d Draft) (Sealed, error) {
 	return s, err
 }
 
+// Held is the draft held for another reason than it was sealed with: what is seen only in
+// the transaction.
+func (s Sealed) Held(h Hold) (Sealed, error) {
+	var err error
+	s.standing, err = s.standing.Hold(s.standing.Kind, s.standing.Subject, h.Reason, h.Owner, h.Deadline)
+	return s, err
+}
+
 func firstStanding(d Draft) (Standing, error) {
 	s := Standing{Kind: d.Kind, State: Unread, Amount: d.Amount}
 	switch {

@@ -36,7 +36,10 @@ type Filter struct {
 	States    []State
 	Kind      Kind
 	After     Number // numbers above
-	Limit     int    // 0 means 100
+	Subject   string // keyed hash of the person, as [Journal.Subject] makes it
+	Source    string // what the source begins with
+	Since     time.Time
+	Limit     int // 0 means 100
 }
 
 const itemQuery = `select s.number, s.placement, s.kind, s.state, s.result, s.reason, s.owner, s.deadline, s.batch, s.of_number,
@@ -52,8 +55,16 @@ func scanItem(r *sql.Rows) (Item, error) {
 	return it, err
 }
 
+// Subject is how items name a person: by a hash that only this journal can make.
+func (j *Journal) Subject(person string) string { return j.Index("person", person) }
+
 // Items lists items by number.
 func (j *Journal) Items(ctx context.Context, f Filter) ([]Item, error) {
+	return j.ItemsIn(ctx, j.store, f)
+}
+
+// ItemsIn is Items in a transaction of the journal's store.
+func (j *Journal) ItemsIn(ctx context.Context, q db.Querier, f Filter) ([]Item, error) {
 	where, args := []string{"s.number > $1"}, []any{int64(f.After)}
 	add := func(text string, v any) {
 		args = append(args, v)
@@ -71,12 +82,21 @@ func (j *Journal) Items(ctx context.Context, f Filter) ([]Item, error) {
 			args = append(args, string(s))
 		}
 	}
+	if f.Subject != "" {
+		add("s.subject = $%d", f.Subject)
+	}
+	if f.Source != "" {
+		add(fmt.Sprintf("substr(i.source, 1, %d) = $%%d", len(f.Source)), f.Source)
+	}
+	if !f.Since.IsZero() {
+		add("i.received >= $%d", db.Micro(f.Since))
+	}
 	limit := f.Limit
 	if limit <= 0 {
 		limit = 100
 	}
 	args = append(args, limit)
-	items, err := db.Collect(ctx, j.store, scanItem,
+	items, err := db.Collect(ctx, q, scanItem,
 		itemQuery+"where "+strings.Join(where, " and ")+fmt.Sprintf(" order by s.number limit $%d", len(args)), args...)
 	if err != nil {
 		return nil, fmt.Errorf("listing items of Kasse %s: %w", j.kasse, err)
@@ -140,4 +160,28 @@ func (j *Journal) ReadBody(ctx context.Context, n Number, at time.Time, actor, r
 		return Item{}, nil, fmt.Errorf("recording that item %s is read: %w", n.Label(j.kasse), err)
 	}
 	return it, body, nil
+}
+
+// SumSince adds up the amounts of a kind that came since an instant and were not rejected, in cents.
+func (j *Journal) SumSince(ctx context.Context, q db.Querier, kind Kind, since time.Time) (int64, error) {
+	var sum int64
+	err := q.QueryRow(ctx, `select cast(coalesce(sum(s.amount), 0) as bigint) from journal_standing s join journal_item i on i.number = s.number
+		where s.kind = $1 and i.received >= $2 and s.result <> $3`, string(kind), db.Micro(since), string(Rejected)).Scan(&sum)
+	if err != nil {
+		return 0, fmt.Errorf("adding up what Kasse %s took in: %w", j.kasse, err)
+	}
+	return sum, nil
+}
+
+// DueBefore counts held items of a kind that are due before an instant, or at it with a
+// smaller number.
+func (j *Journal) DueBefore(ctx context.Context, kind Kind, deadline time.Time, number Number) (int, error) {
+	var n int
+	err := j.store.QueryRow(ctx, `select count(*) from journal_standing
+		where kind = $1 and state = $2 and (deadline < $3 or deadline = $3 and number < $4)`,
+		string(kind), string(Held), db.Micro(deadline), int64(number)).Scan(&n)
+	if err != nil {
+		return 0, fmt.Errorf("counting what waits at Kasse %s: %w", j.kasse, err)
+	}
+	return n, nil
 }

@@ -23,10 +23,19 @@ type Keeper interface {
 	Keep(ctx context.Context, d Door, r *http.Request, body []byte) (receipt string, err error)
 }
 
+// Chooser is an emergency service that answers some requests only. The others are
+// treated as at doors of services without a handler.
+type Chooser interface{ Serves(r *http.Request) bool }
+
+func serves(h http.Handler, r *http.Request) bool {
+	c, chooses := h.(Chooser)
+	return !chooses || c.Serves(r)
+}
+
 // Gateway serves requests. Set its fields before the first one.
 type Gateway struct {
 	Keeper    Keeper                               // nil: buffering answers 503
-	Emergency map[catalogue.ServiceID]http.Handler // emergency services
+	Emergency map[catalogue.ServiceID]http.Handler // emergency services; see [Chooser]
 	// Desk takes in what is written at a door in emergency operation whose service has
 	// no handler of its own: it is the emergency path, and refuses with
 	// emergency.ErrEpoch or ErrNotOpen what comes under a right to write that is not
@@ -215,7 +224,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		g.notice(w, r, d)
 	case operation.ModeEmergency:
-		if h := g.Emergency[service(d.Placement)]; h != nil {
+		if h := g.Emergency[service(d.Placement)]; h != nil && serves(h, r) {
 			g.emergency(w, r, d, h)
 			return
 		}

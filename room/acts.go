@@ -24,6 +24,7 @@ func handlers() map[string]handler {
 	maps.Copy(all, stepActs())
 	maps.Copy(all, keepingActs())
 	maps.Copy(all, backlogActs())
+	maps.Copy(all, deskActs())
 	return all
 }
 

@@ -102,6 +102,8 @@ func approve(ctx context.Context, r *Room, as access.Person, a idArgs) (Outcome,
 		return r.approveNotice(ctx, c, first, as)
 	case askAnswers:
 		return r.approveAnswers(ctx, c, first, as)
+	case askDesk:
+		return r.approveDesk(ctx, c, first, as)
 	case askSwitchback:
 		return r.approveSwitchback(ctx, c, as)
 	}

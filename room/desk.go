@@ -15,14 +15,14 @@ import (
 	"leitstand/gateway"
 )
 
-// desk takes in what is written at doors in emergency operation: each request
+// doorDesk takes in what is written at doors in emergency operation: each request
 // becomes an item of the Kasse's journal, under the epoch of the door at which it
 // began, and is handed over to the regular system with everything else.
-type desk struct{ room *Room }
+type doorDesk struct{ room *Room }
 
 // Keep implements [gateway.Keeper]: the receipt is the item's number. The journal
 // checks the epoch in the transaction that keeps the item.
-func (d desk) Keep(ctx context.Context, door gateway.Door, r *http.Request, body []byte) (string, error) {
+func (d doorDesk) Keep(ctx context.Context, door gateway.Door, r *http.Request, body []byte) (string, error) {
 	kasse, service, _, ok := door.Placement.Split()
 	if !ok {
 		return "", fmt.Errorf("%q is no placement", door.Placement)
@@ -69,8 +69,8 @@ func deskKind(r *http.Request, body []byte) emergency.Kind {
 	return emergency.KindRequest
 }
 
-// emergencyServices are the emergency services that answer over HTTP themselves:
-// eAU for employers, when the configuration names them.
+// emergencyServices are the emergency services that answer over HTTP themselves: eAU for
+// employers, when the configuration names them, and what desks names.
 func (r *Room) emergencyServices() (map[catalogue.ServiceID]http.Handler, error) {
 	out := map[catalogue.ServiceID]http.Handler{}
 	_, known, err := r.readEmployers()
@@ -80,5 +80,5 @@ func (r *Room) emergencyServices() (map[catalogue.ServiceID]http.Handler, error)
 	if known != nil {
 		out[sickNotes] = r.Intake.EmployerDoor(known, r.Now, gateway.RightOf)
 	}
-	return out, nil
+	return out, r.typedServices(out)
 }

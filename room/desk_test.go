@@ -27,8 +27,13 @@ import (
 // inEmergency cuts a placement behind the room's gateway and starts its emergency operation.
 func inEmergency(t *testing.T, r *room.Room, d *room.Doors, p *catalogue.Placement) (*emergency.Journal, int64) {
 	t.Helper()
-	if row, _ := r.Operation.Current().Placement(p.ID); row.Emergency == operation.None {
-		prepare := &operation.PrepareEmergency{Placements: []catalogue.PlacementID{p.ID}}
+	prepare := &operation.PrepareEmergency{}
+	for _, all := range r.Catalogue.PlacementsOf(p.Kasse, p.Service) {
+		if row, _ := r.Operation.Current().Placement(all.ID); row.Emergency == operation.None {
+			prepare.Placements = append(prepare.Placements, all.ID)
+		}
+	}
+	if len(prepare.Placements) > 0 {
 		prepare.Reason = "Test"
 		prepare.Sign(r.Now(), access.Person{ID: "operator", Roles: []access.Role{access.Operator}, Active: true})
 		if _, err := r.Operation.Do(t.Context(), prepare); err != nil {

@@ -137,7 +137,7 @@ func (r *Room) OpenDoors(ctx context.Context, c DoorsConfig) (*Doors, error) {
 	if err != nil {
 		return nil, err
 	}
-	d.Gateway = &gateway.Gateway{Log: r.opt.Log, Emergency: services, Desk: desk{r}}
+	d.Gateway = &gateway.Gateway{Log: r.opt.Log, Emergency: services, Desk: doorDesk{r}}
 	if r.Settings.Exercise {
 		d.Gateway.Banner = "ÜBUNG"
 	}

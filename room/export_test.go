@@ -27,3 +27,11 @@ func MoveToPostgres(ctx context.Context, opt Options) error { return settle(ctx,
 
 // Watching lets the early warning count as running since then.
 func (r *Room) Watching(since time.Time) { r.alarm.watched.Store(since.UnixMicro()) }
+
+// SetDesks names the typed emergency services, as the configuration does.
+func (r *Room) SetDesks(c DesksConfig) { r.opt.Desks = &c }
+
+// EscalateDesks raises what waits at desks past its deadline.
+func EscalateDesks(ctx context.Context, r *Room, now time.Time) error {
+	return r.escalateDesks(ctx, now)
+}

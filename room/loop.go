@@ -24,7 +24,7 @@ func (r *Room) Due(ctx context.Context, now time.Time) (next time.Time, err erro
 	if err := r.Operation.Settle(ctx, now); err != nil {
 		errs = append(errs, err)
 	}
-	errs = append(errs, r.dueSwitchbacks(ctx, now), r.dueLimits(ctx, now), r.dueSteps(ctx, now), r.Store.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
+	errs = append(errs, r.dueSwitchbacks(ctx, now), r.dueLimits(ctx, now), r.dueSteps(ctx, now), r.escalateDesks(ctx, now), r.Store.Write(ctx, func(ctx context.Context, tx *db.Tx) error {
 		if _, err := access.ExpireDue(ctx, tx, now); err != nil {
 			return err
 		}

@@ -46,6 +46,7 @@ type Options struct {
 	Doors       *DoorsConfig     // nil: from gateway.json, if there is one
 	Warning     *WarningConfig   // nil: from warning.json, if there is one
 	Employers   *EmployersConfig // nil: from employers.json, if there is one
+	Desks       *DesksConfig     // nil: no typed emergency services
 	Limits      Limits           // when the room warns; zero values take the defaults
 	// Certificates are files (PEM) whose end the room watches.
 	Certificates []string

@@ -30,6 +30,12 @@ func (r *Room) Shown(ctx context.Context, c access.Consent) (shown any, ok bool,
 		var a mergeArgs
 		a, err = payload[mergeArgs](c)
 		shown = a.Hash // of the report; approving makes it anew and compares
+	case askDesk:
+		var a deskArgs
+		if a, err = payload[deskArgs](c); err != nil {
+			return nil, true, err
+		}
+		shown, _, err = r.deskRelease(ctx, a)
 	case askSwitchback:
 		var a switchbackArgs
 		if a, err = payload[switchbackArgs](c); err != nil {

@@ -59,23 +59,27 @@ func (r *Room) escalateHeld(ctx context.Context, k catalogue.KasseID, now time.T
 		r.opt.Log.Warn("a held mail comes to its deadline", slog.String("kasse", string(k)), slog.String("number", m.Label), slog.String("owner", m.Owner))
 	}
 	event := fmt.Sprintf("%d Sendungen, %s bis %s: leitstand sicknote list %s --class held", len(late), late[0].Label, late[len(late)-1].Label, k)
-	_, err = write(ctx, r, func(ctx context.Context, tx *db.Tx, now time.Time) (s warning.Signal, err error) {
+	if err := r.raiseOnce(ctx, heldRule, fmt.Sprintf("Zurückgelegte eAU: Frist läuft ab (%s)", k), k, event); err != nil {
+		return err
+	}
+	return r.Intake.Escalated(ctx, k, now, late)
+}
+
+// raiseOnce raises a signal of a Kasse, unless one of the rule says the same already.
+func (r *Room) raiseOnce(ctx context.Context, rule, title string, k catalogue.KasseID, event string) error {
+	_, err := write(ctx, r, func(ctx context.Context, tx *db.Tx, now time.Time) (s warning.Signal, err error) {
 		all, err := warning.List(ctx, tx)
 		if err != nil {
 			return s, err
 		}
 		for _, s := range all {
-			if s.Rule == heldRule && s.Kasse == k && slices.Contains(s.Events, event) {
+			if s.Rule == rule && s.Kasse == k && slices.Contains(s.Events, event) {
 				return s, nil
 			}
 		}
 		return warning.Raise(ctx, tx, now, warning.Signal{
-			Rule: heldRule, RuleVersion: "1", Title: fmt.Sprintf("Zurückgelegte eAU: Frist läuft ab (%s)", k), Level: "high", Author: "Leitstand",
-			Host: string(k), Kasse: k, Owner: r.heldBy(k),
+			Rule: rule, RuleVersion: "1", Title: title, Level: "high", Author: "Leitstand", Host: string(k), Kasse: k, Owner: r.heldBy(k),
 		}, event)
 	})
-	if err != nil {
-		return err
-	}
-	return r.Intake.Escalated(ctx, k, now, late)
+	return err
 }

@@ -71,6 +71,9 @@ func (f roomFlags) optionsOf(a *app, conf *config) (opt room.Options, err error)
 	if opt.Employers, err = conf.employers(); err != nil {
 		return opt, err
 	}
+	if opt.Desks, err = conf.desks(); err != nil {
+		return opt, err
+	}
 	if file := cmp.Or(f.PassphraseFile, conf.PassphraseFile); file != "" {
 		b, err := os.ReadFile(file)
 		if err != nil {

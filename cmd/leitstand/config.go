@@ -34,6 +34,7 @@ type config struct {
 	Warning        warningConfig   `yaml:"warning" help:"Early warning: what is read, who owns what is found, and how people are told."`
 	SMTP           smtpConfig      `yaml:"smtp" help:"The server for mail from the room to people."`
 	Employers      employersConfig `yaml:"employers" help:"Where employers ask for sick notes in emergency operation, and who they are."`
+	Desks          desksConfig     `yaml:"desks" help:"Typed emergency services behind doors in emergency operation: payments, records, contact (docs/desk.md)."`
 	Admin          adminConfig     `yaml:"admin" help:"What monitoring and load balancers ask."`
 	Heartbeat      heartbeatConfig `yaml:"heartbeat" help:"The dead-man's signal: as long as the room works it is renewed; when it stops, an outside watcher (leitstand watchman) raises the alarm."`
 	Limits         limitsConfig    `yaml:"limits" help:"When the room warns. Warnings come before anything stops."`

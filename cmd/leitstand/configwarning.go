@@ -219,6 +219,8 @@ func (c *config) tellingMistakes() (found []error) {
 			add(fmt.Sprintf("warning.sources[%d].name", i), errors.New("there is another source of this name"))
 		}
 	}
+	_, err = c.desks()
+	add("desks", err)
 	return append(found, c.employerMistakes()...)
 }
 

@@ -43,6 +43,7 @@ type cli struct {
 	Emergency emergencyCmd `cmd:"" help:"Emergency operation." group:"Acts"`
 	Handover  handoverCmd  `cmd:"" help:"Hand over what emergency operation accepted." group:"Acts"`
 	Sicknote  sicknoteCmd  `cmd:"" help:"Sick notes in emergency operation." group:"Acts"`
+	Desk      deskCmd      `cmd:"" help:"Payments, contact and access to records in emergency operation." group:"Acts"`
 	Notice    noticeCmd    `cmd:"" help:"Public list and statements." group:"Acts"`
 	Gateway   gatewayCmd   `cmd:"" help:"The doors in front of services: serve from a file, look, rescue." group:"Acts"`
 	Ledger    ledgerCmd    `cmd:"" help:"Verify, witness and export the record." group:"Acts"`
