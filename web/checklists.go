@@ -161,7 +161,7 @@ func evidenceOf(r *http.Request, otherwise string) ([]forensics.Evidence, error)
 
 // settlePoint answers a point: done with evidence, or not done, because.
 func (s *server) settlePoint(w http.ResponseWriter, r *http.Request) error {
-	if err := parse(r); err != nil {
+	if err := parseEvidence(r); err != nil {
 		return err
 	}
 	person, err := as(w, r)

@@ -83,8 +83,11 @@ func (s *server) admit(w http.ResponseWriter, r *http.Request) (moved bool, err 
 		return false, &failure{status: http.StatusForbidden, text: "Bitte öffnen Sie die Adresse, die beim Start ausgegeben wurde; sie enthält den Zugang für ein Gerät. Eine weitere gibt der Befehl: leitstand link --data ORDNER."}
 	}
 	limit := int64(maxForm)
-	if r.Pattern == imagePattern {
+	switch r.Pattern {
+	case imagePattern:
 		limit = maxImageForm
+	case evidencePattern:
+		limit = maxEvidence
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, limit)
 	return false, nil

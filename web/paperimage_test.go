@@ -48,15 +48,23 @@ func photograph(t *testing.T, name string) []byte {
 	return out.Bytes()
 }
 
-// upload posts a file as a browser does.
+// upload posts an image as a browser does.
 func (h *house) upload(path, person string, file []byte, change ...func(*http.Request)) page {
+	h.t.Helper()
+	return h.uploadAs(path, [2]string{"bild", "foto.jpg"}, map[string]string{"als": person}, file, change...)
+}
+
+// uploadAs posts a form with a file: the name of its field, and its own.
+func (h *house) uploadAs(path string, name [2]string, fields map[string]string, file []byte, change ...func(*http.Request)) page {
 	h.t.Helper()
 	var body bytes.Buffer
 	form := multipart.NewWriter(&body)
-	if err := form.WriteField("als", person); err != nil {
-		h.t.Fatal(err)
+	for k, v := range fields {
+		if err := form.WriteField(k, v); err != nil {
+			h.t.Fatal(err)
+		}
 	}
-	part, err := form.CreateFormFile("bild", "foto.jpg")
+	part, err := form.CreateFormFile(name[0], name[1])
 	if err != nil {
 		h.t.Fatal(err)
 	}

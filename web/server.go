@@ -100,7 +100,7 @@ func (s *server) insideRoutes(mux *http.ServeMux) {
 		"GET /pruefungen":                s.checklists,
 		"POST /pruefungen":               s.openChecklist,
 		"GET /pruefungen/{id}":           s.checklist,
-		"POST /pruefungen/{id}/{punkt}":  s.settlePoint,
+		evidencePattern:                  s.settlePoint,
 		"POST /pruefungen/{id}/wechsel":  s.rotatedByList,
 		"POST /pruefungen/{id}/freigabe": s.clearByList,
 		"GET /notbetrieb":                s.emergency,
