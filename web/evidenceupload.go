@@ -53,7 +53,7 @@ func takePart(form url.Values, p *multipart.Part) error {
 	if p.FileName() == "" {
 		b, err := io.ReadAll(io.LimitReader(p, maxField+1))
 		if err != nil || len(b) > maxField {
-			return &failure{status: http.StatusBadRequest, text: "Ein Feld des Formulars war nicht lesbar oder zu lang. Es wurde nichts eingetragen."}
+			return &failure{status: http.StatusBadRequest, text: "Ein Feld im Formular war nicht lesbar oder zu lang. Es wurde nichts eingetragen."}
 		}
 		if _, told := form[p.FormName()]; !told || len(b) > 0 {
 			form.Add(p.FormName(), string(b))
