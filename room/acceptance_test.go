@@ -76,8 +76,14 @@ func TestAnUnfinishedAcceptanceKeepsTheCellFromRegularOperation(t *testing.T) {
 	if len(all) != 1 || all[0].Done.IsZero() || len(all[0].Signals) != 1 || all[0].Signals[0] != s.ID {
 		t.Errorf("%+v", all)
 	}
+	if o := do[[]room.Observed](t, b.Room, "", "step.observed", nil); len(o) != 1 || o[0].Environment != p.Environment || len(o[0].Services) != 1 || !o[0].Lasted || len(o[0].Open) != 1 {
+		t.Errorf("under observation after switch-back: %+v", o)
+	}
 	do[warning.Signal](t, b.Room, "operator", "signal.decide", map[string]any{"id": s.ID, "to": warning.Dismissed, "reason": "Wartung"})
 	do[room.Changed](t, b.Room, "operator", "observation.end", end)
+	if o := do[[]room.Observed](t, b.Room, "", "step.observed", nil); len(o) != 0 {
+		t.Errorf("still under observation: %+v", o)
+	}
 	b.clean(t)
 }
 

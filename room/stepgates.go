@@ -12,7 +12,6 @@ import (
 	"leitstand/catalogue"
 	"leitstand/operation"
 	"leitstand/recovery"
-	"leitstand/warning"
 )
 
 // stepGate names what keeps a step from beginning besides other steps: what the
@@ -161,11 +160,6 @@ func (r *Room) watchedBy(t recovery.Task) []catalogue.EnvironmentID {
 		}
 	}
 	return out
-}
-
-// watched tells the early warning what is under observation.
-func watched(ctx context.Context, q db.Querier) (warning.Watched, error) {
-	return recovery.Watched(ctx, q)
 }
 
 // dueSteps notes that observations have lasted as long as was agreed, which end on

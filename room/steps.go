@@ -19,16 +19,17 @@ import (
 // stepActs are the acts around carrying out the plan of the way back.
 func stepActs() map[string]handler {
 	return map[string]handler{
-		"step.list":   reading(listSteps),
-		"step.show":   reading(showStep),
-		"step.print":  reading(printStep),
-		"step.start":  doing(startStep),
-		"step.done":   doing(finishStep),
-		"step.fail":   doing(failStep),
-		"step.skip":   doing(skipStep),
-		"step.stop":   doing(stopStep),
-		"step.repeat": doing(repeatStep),
-		"step.undo":   doing(undoStep),
+		"step.list":     reading(listSteps),
+		"step.show":     reading(showStep),
+		"step.observed": reading(observedNow),
+		"step.print":    reading(printStep),
+		"step.start":    doing(startStep),
+		"step.done":     doing(finishStep),
+		"step.fail":     doing(failStep),
+		"step.skip":     doing(skipStep),
+		"step.stop":     doing(stopStep),
+		"step.repeat":   doing(repeatStep),
+		"step.undo":     doing(undoStep),
 	}
 }
 

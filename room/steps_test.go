@@ -223,6 +223,9 @@ func TestUnderObservationTheEarlyWarningIsTightenedUntilAPersonEndsIt(t *testing
 	if tight.Level == normal.Level || tight.Deadline.Sub(tight.First) >= normal.Deadline.Sub(normal.First) || !strings.Contains(strings.Join(tight.Matched, " "), "observe:"+cell) {
 		t.Errorf("before %s due in %v, under observation %s due in %v", normal.Level, normal.Deadline.Sub(normal.First), tight.Level, tight.Deadline.Sub(tight.First))
 	}
+	if o := do[[]room.Observed](t, r, "", "step.observed", nil); len(o) != 1 || o[0].Step != "observe:"+cell || o[0].Lasted || len(o[0].Open) != 1 || o[0].Open[0].ID != tight.ID {
+		t.Errorf("under observation: %+v", o)
+	}
 	now = now.Add(1000 * time.Hour)
 	if _, err := r.Due(t.Context(), now); err != nil {
 		t.Fatal(err)
@@ -233,7 +236,13 @@ func TestUnderObservationTheEarlyWarningIsTightenedUntilAPersonEndsIt(t *testing
 	if w, err := recovery.Watched(t.Context(), r.Store); err != nil || len(w) != 1 {
 		t.Errorf("a clock ended it: %v %v", w, err)
 	}
+	if o := do[[]room.Observed](t, r, "", "step.observed", nil); len(o) != 1 || !o[0].Lasted || len(o[0].Open) != 0 || o[0].Decided != 2 { // the one of the moment in which it began, too
+		t.Errorf("under observation until a person ends it: %+v", o)
+	}
 	do[room.StepResult](t, r, "operator", "step.done", done)
+	if o := do[[]room.Observed](t, r, "", "step.observed", nil); len(o) != 0 {
+		t.Errorf("still under observation: %+v", o)
+	}
 	if again := noticed("systemd[1]: Stopped auditd"); again.Level != normal.Level {
 		t.Errorf("after the observation the signal is %s, want %s", again.Level, normal.Level)
 	}

@@ -130,7 +130,7 @@ func (r *Room) startWarning() error {
 	r.regression = c.Regression
 	r.duty, r.hosts, r.sources = c.Duty, c.Hosts, c.Sources
 	r.Warning = warning.NewIntake(warning.IntakeOptions{
-		Rules: rules, Zone: zone, Duty: c.Duty, Place: r.environmentOf, Now: r.Now, Log: r.opt.Log, Watched: watched,
+		Rules: rules, Zone: zone, Duty: c.Duty, Place: r.environmentOf, Now: r.Now, Log: r.opt.Log, Watched: r.watched,
 		Bus: func(c warning.SourceConfig) warning.Source {
 			return logbus.NewSource(logbus.Config{URL: c.URL, Prefix: c.Prefix, Creds: c.Creds, Token: c.Token, CA: c.CA, Cert: c.Cert, Key: c.Key}, rules)
 		},

@@ -29,7 +29,7 @@ func TestBrowserFindsTheWayBackAccessible(t *testing.T) {
 	check("/wiederherstellung")
 	must[room.PlanView](h, "lead", "plan.make", map[string]any{"reason": "Rückkehr", "schedules": 20})
 	must[room.PlanView](h, "lead", "plan.replan", map[string]any{"reason": "noch einmal", "schedules": 20})
-	pages := []string{"/wiederherstellung", kasse, "/wiederherstellung/tag?datum=2023-04-26", "/wiederherstellung/waswaere?team=forensik&mehr=2", "/wiederherstellung/vereinbarungen"}
+	pages := []string{"/wiederherstellung", kasse, "/wiederherstellung/tag?datum=2023-04-26", "/wiederherstellung/waswaere?team=forensik&mehr=2", "/wiederherstellung/vereinbarungen", "/wiederherstellung/beobachtung"}
 	for _, p := range pages {
 		check(p)
 	}

@@ -19,9 +19,19 @@ func (s *server) stepRoutes(mux *http.ServeMux) {
 		"GET /wiederherstellung/schritt":     s.stepPage,
 		"POST /wiederherstellung/schritt":    s.changeStep,
 		"GET /wiederherstellung/auftrag.pdf": s.stepOrder,
+		"GET /wiederherstellung/beobachtung": s.observedPage,
 	} {
 		mux.Handle(pattern, s.inside(h))
 	}
+}
+
+// observedPage shows which environments the early warning watches more closely.
+func (s *server) observedPage(w http.ResponseWriter, r *http.Request) error {
+	all, err := room.Do[[]room.Observed](r.Context(), s.room, "", "step.observed", nil)
+	if err != nil {
+		return err
+	}
+	return s.render(w, r, http.StatusOK, "beobachtung", all)
 }
 
 // stepPart is one part of the list of steps.

@@ -179,6 +179,7 @@ func TestACellGoesBackThroughTheForms(t *testing.T) {
 	if row, _ := h.room.Operation.Current().Placement(place); row.Emergency != operation.Closed || row.Regular != operation.Limited {
 		t.Errorf("%s, %s", row.Regular, row.Emergency)
 	}
+	h.get("/wiederherstellung/beobachtung").is(http.StatusOK).sound().says("nach der Rückführung", "nichts offen")
 	h.get("/rueckfuehrung/rf-nichts").is(http.StatusNotFound)
 }
 

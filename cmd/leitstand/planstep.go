@@ -13,16 +13,17 @@ import (
 
 // planStepCmd carries the plan out, task by task.
 type planStepCmd struct {
-	List   stepListCmd   `cmd:"" help:"Steps as they stand: what may begin, what waits for what, what waits for a person's word."`
-	Show   stepShowCmd   `cmd:"" help:"One step: what it waits for, what it lacks, its earlier rounds, and exactly what its driver would do."`
-	Print  stepPrintCmd  `cmd:"" help:"The step as an order on paper, with a field for the signature."`
-	Start  stepStartCmd  `cmd:"" help:"Begin a step: by hand, or by the driver that drivers.yml names (second person where it lets somebody in)."`
-	Done   stepDoneCmd   `cmd:"" help:"Say that a step was carried out, by whom and with which evidence. What a driver did is probed."`
-	Fail   stepFailCmd   `cmd:"" help:"Say that the work did not bring what it should: it is planned again."`
-	Skip   stepSkipCmd   `cmd:"" help:"Leave a step out, with reason; two people where a gate, an acceptance or evidence would be missed."`
-	Stop   stepStopCmd   `cmd:"" help:"Hold a step; a driver at work is told to give up."`
-	Repeat stepRepeatCmd `cmd:"" help:"Say that a step is to be done (again). Nothing that acted outside is repeated without this."`
-	Undo   stepUndoCmd   `cmd:"" help:"Let the driver take back what it did."`
+	List     stepListCmd     `cmd:"" help:"Steps as they stand: what may begin, what waits for what, what waits for a person's word."`
+	Show     stepShowCmd     `cmd:"" help:"One step: what it waits for, what it lacks, its earlier rounds, and exactly what its driver would do."`
+	Observed stepObservedCmd `cmd:"" help:"Environments under observation: for what, how long, and what the early warning noticed since."`
+	Print    stepPrintCmd    `cmd:"" help:"The step as an order on paper, with a field for the signature."`
+	Start    stepStartCmd    `cmd:"" help:"Begin a step: by hand, or by the driver that drivers.yml names (second person where it lets somebody in)."`
+	Done     stepDoneCmd     `cmd:"" help:"Say that a step was carried out, by whom and with which evidence. What a driver did is probed."`
+	Fail     stepFailCmd     `cmd:"" help:"Say that the work did not bring what it should: it is planned again."`
+	Skip     stepSkipCmd     `cmd:"" help:"Leave a step out, with reason; two people where a gate, an acceptance or evidence would be missed."`
+	Stop     stepStopCmd     `cmd:"" help:"Hold a step; a driver at work is told to give up."`
+	Repeat   stepRepeatCmd   `cmd:"" help:"Say that a step is to be done (again). Nothing that acted outside is repeated without this."`
+	Undo     stepUndoCmd     `cmd:"" help:"Let the driver take back what it did."`
 }
 
 // Help says what steps are.
@@ -33,6 +34,21 @@ out and say so with evidence, or a driver of drivers.yml does (recovery:): inten
 act, probe, outcome on record. After a crash a half-done act waits for a person's word:
 done (the probe has the last word), repeat or stop. An observation ends on a person's word.
 Every change is told to the plan: plan replan knows what began, is done and failed.`
+}
+
+type stepObservedCmd struct{ roomFlags }
+
+// Run lists what is under observation.
+func (c *stepObservedCmd) Run(a *app) error {
+	return c.act(a, "", "step.observed", nil, func(raw json.RawMessage) error {
+		return table(a, raw, "Nothing is under observation.", "environment for since until open decided", func(o room.Observed) []string {
+			what := o.Step
+			if what == "" {
+				what = "after switch-back"
+			}
+			return []string{string(o.Environment), what, localTime(o.Since), localTime(o.Until), fmt.Sprint(len(o.Open)), fmt.Sprint(o.Decided)}
+		})
+	})
 }
 
 type stepListCmd struct {
