@@ -105,13 +105,21 @@ var ErrUnknownPerson = errors.New("no such active person")
 
 var personID = regexp.MustCompile(`^[a-z][a-z0-9._-]{1,39}$`)
 
+// CheckID says what is wrong with the id of a person.
+func CheckID(id string) error {
+	if !personID.MatchString(id) {
+		return fmt.Errorf("person id %q: want 2 to 40 lower-case letters, digits, dot, dash or underscore, beginning with a letter", id)
+	}
+	if id == ledger.System {
+		return fmt.Errorf("person id %q is reserved for the room itself", id)
+	}
+	return nil
+}
+
 // Check says what is wrong with a person before it is stored.
 func (p Person) Check() error {
-	if !personID.MatchString(p.ID) {
-		return fmt.Errorf("person id %q: want 2 to 40 lower-case letters, digits, dot, dash or underscore, beginning with a letter", p.ID)
-	}
-	if p.ID == ledger.System {
-		return fmt.Errorf("person id %q is reserved for the room itself", p.ID)
+	if err := CheckID(p.ID); err != nil {
+		return err
 	}
 	if strings.TrimSpace(p.Name) == "" || len(p.Name) > 200 {
 		return fmt.Errorf("person %q: a name of 1 to 200 bytes is needed", p.ID)

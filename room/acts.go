@@ -2,6 +2,7 @@ package room
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"time"
 
@@ -199,6 +200,9 @@ func write[T any](ctx context.Context, r *Room, fn func(ctx context.Context, tx 
 func putPerson(ctx context.Context, r *Room, as access.Person, p access.Person) (access.Person, error) {
 	if !as.Has(access.CrisisLead) {
 		return p, &Failure{Text: "Personen und Rollen ändert nur die Leitung des Stabs.", Rule: int(operation.RuleTwoPeople)}
+	}
+	if _, ok := r.Catalogue.Kasse(p.Kasse); p.Kasse != "" && !ok {
+		return p, fmt.Errorf("person %q: Kasse %q is not in the catalogue", p.ID, p.Kasse)
 	}
 	return write(ctx, r, func(ctx context.Context, tx *db.Tx, now time.Time) (access.Person, error) {
 		return p, access.Put(ctx, tx, now, as.ID, p)

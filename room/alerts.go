@@ -8,10 +8,14 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
+	"leitstand/access"
 	"leitstand/base/db"
+	"leitstand/catalogue"
 	"leitstand/warning"
 )
 
@@ -20,6 +24,37 @@ type alarm struct {
 	alerter *warning.Alerter
 	unheard atomic.Int64 // messages that could not be sent
 	watched atomic.Int64 // microseconds when the early warning began to read; 0: it does not
+}
+
+// lookReach says whether those who get signals can be told outside the room.
+func (r *Room) lookReach(ctx context.Context, c *Checkup) error {
+	people, err := access.List(ctx, r.Store)
+	if err != nil {
+		return err
+	}
+	var unknown, silent []string
+	duty := append([]string{r.duty.Owner}, r.duty.Deputies...)
+	for _, id := range duty {
+		if !slices.ContainsFunc(people, func(p access.Person) bool { return p.ID == id && p.Active }) {
+			unknown = append(unknown, id)
+		} else if !r.alarm.alerter.Reaches(id) {
+			silent = append(silent, id)
+		}
+	}
+	const todo = "In " + ConfigFile + " unter warning eintragen, wer Signale bekommt (owner, deputies) und wie er außerhalb erreicht wird (contacts)."
+	switch n := r.alarm.unheard.Load(); {
+	case len(unknown) > 0:
+		c.add("Alarmierung", Bad, todo, "Signale gehen an %s, im Raum gibt es diese Person nicht", strings.Join(unknown, ", "))
+	case n > 0:
+		c.add("Alarmierung", Bad, "leitstand signal alerts zeigt, wer nicht erreicht wurde und warum.", "%d Nachrichten kamen nicht an", n)
+	case len(silent) > 0:
+		c.add("Alarmierung", Warn, todo, "außerhalb des Raums nicht zu erreichen: %s", strings.Join(silent, ", "))
+	case len(duty) < 2:
+		c.add("Alarmierung", Warn, todo, "%s hat keine Vertretung, die ein Signal nach Ablauf der Frist bekommt", r.duty.Owner)
+	default:
+		c.add("Alarmierung", Good, "", "%s sind zu erreichen", catalogue.Counted(len(duty), "1 Person", "%s Personen"))
+	}
+	return nil
 }
 
 // quiet is how long the early warning has not read its sources, when it should.

@@ -16,16 +16,17 @@ import (
 // practiceRoom makes a small practice room.
 func practiceRoom(t *testing.T) (*room.Room, room.Options) {
 	t.Helper()
-	return practiceRoomOf(t, catalogue.Example(1))
+	return practiceRoomOf(t, catalogue.Example(1), room.Options{})
 }
 
-func practiceRoomOf(t *testing.T, cat *catalogue.Catalogue) (*room.Room, room.Options) {
+// practiceRoomOf makes a practice room of a catalogue; where it lies is chosen here.
+func practiceRoomOf(t *testing.T, cat *catalogue.Catalogue, opt room.Options) (*room.Room, room.Options) {
 	t.Helper()
 	var ids []catalogue.KasseID
 	for _, k := range cat.Kassen {
 		ids = append(ids, k.ID)
 	}
-	opt := room.Options{Data: filepath.Join(t.TempDir(), "room")}
+	opt.Data = filepath.Join(t.TempDir(), "room")
 	r, err := room.Init(t.Context(), opt, room.Setup{
 		Name: "Übung", Exercise: true, Catalogue: cat, People: room.PracticePeople(ids...), Owner: "operator",
 	})

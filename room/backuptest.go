@@ -91,8 +91,8 @@ func (r *Room) lookRestoreTest(ctx context.Context, c *Checkup) error {
 		return err
 	}
 	age := c.At.Sub(last[0].At)
-	c.add("Rückspielprobe", grade(problems > 0 || age > 90*24*time.Hour, age > 30*24*time.Hour), todo,
-		"zuletzt %s, %d Auffälligkeiten", last[0].At.Format(time.RFC3339), problems)
+	c.add("Rückspielprobe", grade(problems > 0 || age > 2*r.opt.Limits.Restore, age > r.opt.Limits.Restore), todo,
+		"zuletzt %s, %d Auffälligkeiten", when(last[0].At), problems)
 	return nil
 }
 
@@ -108,7 +108,7 @@ func (r *Room) lookCopy(ctx context.Context, c *Checkup) error {
 	}
 	age := c.At.Sub(s.At)
 	c.add("Laufende Kopie", grade(age > 10*time.Minute, s.Error != "" || age > time.Minute), "Zweiten Ort anschließen und Platz prüfen. "+s.Error,
-		"Stand %s, %.1f MB", s.At.Format(time.RFC3339), float64(s.Bytes)/1e6)
+		"Stand %s, %s MB", when(s.At), comma(float64(s.Bytes)/1e6))
 	return nil
 }
 

@@ -269,7 +269,7 @@ func (r *Room) lookClock(ctx context.Context, c *Checkup) error {
 	}
 	back := s.Latest.Sub(c.At)
 	c.add("Uhr", grade(back > time.Minute, back > 0), "Uhr des Rechners stellen; die Reihenfolge bleibt die des Buchs.",
-		"letzter Eintrag %s, jetzt %s", s.Latest.Format(time.RFC3339), c.At.Format(time.RFC3339))
+		"letzter Eintrag %s, jetzt %s", when(s.Latest), when(c.At))
 	if len(s.Jumps) == 0 {
 		c.add("Uhrensprünge", Good, "", "%s", map[bool]string{true: "keine offen", false: "werden hier nicht beobachtet"}[s.Watched])
 		return nil
@@ -287,5 +287,5 @@ func (j ClockJump) Words() string {
 	if j.Seconds < 0 {
 		way = "zurück"
 	}
-	return fmt.Sprintf("um %s %s, auf %s", time.Duration(j.Seconds*float64(time.Second)).Abs().Round(time.Second), way, j.At.Format(time.RFC3339))
+	return fmt.Sprintf("um %s %s, auf %s", time.Duration(j.Seconds*float64(time.Second)).Abs().Round(time.Second), way, when(j.At))
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -73,7 +74,7 @@ func doctor(ctx context.Context, r *Room, a doctorArgs) (Checkup, error) {
 	c := Checkup{At: r.Now()}
 	looks := []func(context.Context, *Checkup) error{
 		r.lookDisk, r.lookGrowth, r.lookFiles, r.lookClock, r.lookTimeSource, r.lookCertificates, r.lookPeople, r.lookRules, r.lookSignals, r.lookAlarm,
-		r.lookBackup, r.lookRestoreTest, r.lookCopy, r.lookUpgrade, r.lookWitness, r.lookKeys, r.lookMail, r.lookAnswers, r.lookDrivers,
+		r.lookReach, r.lookLife, r.lookBackup, r.lookRestoreTest, r.lookCopy, r.lookUpgrade, r.lookWitness, r.lookKeys, r.lookMail, r.lookAnswers, r.lookDrivers,
 	}
 	if a.Probe {
 		looks = append(looks, r.lookProbes)
@@ -103,9 +104,15 @@ func (r *Room) lookDisk(_ context.Context, c *Checkup) error {
 	free := s.Bavail * uint64(s.Bsize)
 	share := 100 * float64(s.Bavail) / float64(max(1, s.Blocks))
 	c.add("Festplatte", grade(free < uint64(r.opt.Limits.DiskFree)/10, free < uint64(r.opt.Limits.DiskFree) || share < 5), "Platz schaffen oder das Datenverzeichnis auf einen größeren Datenträger legen.",
-		"%s GB frei (%.0f %%)", strings.Replace(fmt.Sprintf("%.1f", float64(free)/1e9), ".", ",", 1), share)
+		"%s GB frei (%.0f %%)", comma(float64(free)/1e9), share)
 	return nil
 }
+
+// comma is a number with one decimal, as German texts write it.
+func comma(x float64) string { return strings.Replace(strconv.FormatFloat(x, 'f', 1, 64), ".", ",", 1) }
+
+// when is a time as people on duty read it, by German clocks.
+func when(t time.Time) string { return t.In(berlin()).Format("02.01.2006 15:04:05 MST") }
 
 func (r *Room) lookFiles(_ context.Context, c *Checkup) error {
 	needed := []string{".", "ledger.key", "index.key", masterFile, settingsFile}
@@ -119,15 +126,24 @@ func (r *Room) lookFiles(_ context.Context, c *Checkup) error {
 			continue // a room may do without
 		}
 		if errors.Is(err, os.ErrNotExist) {
-			c.add("Datei "+name, Bad, "Aus der Sicherung oder Hinterlegung holen; ohne sie öffnet der Raum nach einem Neustart nicht.", "fehlt")
+			c.add(fileName(name), Bad, "Aus der Sicherung oder Hinterlegung holen; ohne sie öffnet der Raum nach einem Neustart nicht.", "fehlt")
 			continue
 		}
 		if err != nil {
 			return fmt.Errorf("looking at %q: %w", name, err)
 		}
-		c.add("Datei "+name, grade(info.Mode().Perm()&0o077 != 0, false), "Rechte auf den Eigentümer beschränken: chmod go= "+name, "Rechte %s", info.Mode().Perm())
+		open := info.Mode().Perm()&0o077 != 0
+		c.add(fileName(name), grade(open, false), "Rechte auf den Eigentümer beschränken: chmod go= "+filepath.Join(r.opt.Data, name),
+			"%s (%s)", map[bool]string{true: "auch andere dürfen hinein", false: "nur der Eigentümer darf hinein"}[open], info.Mode().Perm())
 	}
 	return nil
+}
+
+func fileName(name string) string {
+	if name == "." {
+		return "Datenverzeichnis"
+	}
+	return "Datei " + name
 }
 
 func (r *Room) lookPeople(ctx context.Context, c *Checkup) error {
@@ -139,7 +155,7 @@ func (r *Room) lookPeople(ctx context.Context, c *Checkup) error {
 	if err != nil {
 		return err
 	}
-	for _, role := range []access.Role{access.CrisisLead, access.Operator, access.Examiner, access.Press} {
+	for _, role := range []access.Role{access.CrisisLead, access.Operator, access.Examiner, access.PaymentReleaser, access.Press} {
 		r.lookRole(c, role, people, deputies)
 	}
 	without := 0
@@ -152,7 +168,7 @@ func (r *Room) lookPeople(ctx context.Context, c *Checkup) error {
 			without++
 		}
 	}
-	c.add("Vertretungen der Kassen", grade(false, without > 0), "Für jede Kasse eine Vertretung benennen: ohne sie kann sie nichts abnehmen.",
+	c.add("Vertretungen der Kassen", grade(false, without > 0), "Für jede Kasse eine Vertretung benennen (ohne sie kann sie nichts abnehmen): leitstand person put KENNUNG NAME --role kasse_delegate --kasse IK --as PERSON",
 		"%d von %d Kassen ohne Vertretung", without, len(r.Catalogue.Kassen))
 	return nil
 }
@@ -171,7 +187,7 @@ func (r *Room) lookRole(c *Checkup, role access.Role, people []access.Person, de
 			without++
 		}
 	}
-	c.add("Rolle "+role.Word(), grade(n == 0, n < r.opt.Limits.PeoplePerRole), "Weitere Person benennen: leitstand person put", "%s", catalogue.Counted(n, "1 Person", "%s Personen"))
+	c.add("Rolle "+role.Word(), grade(n == 0, n < r.opt.Limits.PeoplePerRole), "Weitere Person benennen: leitstand person put KENNUNG NAME --role "+string(role)+" --as PERSON", "%s", catalogue.Counted(n, "1 Person", "%s Personen"))
 	c.add("Vertretung "+role.Word(), grade(false, without > 0 && n < 2*r.opt.Limits.PeoplePerRole),
 		"Vertretung vorher benennen: leitstand person deputy name PERSON VERTRETUNG --role "+string(role)+" --reason … --as PERSON", "für %d von %s benannt", n-without, catalogue.Counted(n, "1 Person", "%s Personen"))
 }
@@ -186,7 +202,7 @@ func (r *Room) lookRules(_ context.Context, c *Checkup) error {
 			unknown++
 		}
 	}
-	c.add("Bestätigte Zustände", grade(false, unknown > 0), "Zustände bestätigen: leitstand state confirm", "%d Zellen unbekannt (Bestätigung zu alt)", unknown)
+	c.add("Bestätigte Zustände", grade(false, unknown > 0), "Nachsehen, ob es so ist, dann bestätigen: leitstand state confirm STELLE … --as PERSON", "%d Zellen unbekannt (Bestätigung zu alt)", unknown)
 	return nil
 }
 
@@ -219,7 +235,7 @@ func (r *Room) lookBackup(ctx context.Context, c *Checkup) error {
 		return nil
 	}
 	age := c.At.Sub(last[0].At)
-	c.add("Sicherung", grade(age > 7*r.opt.Limits.Backup, age > r.opt.Limits.Backup), "leitstand backup VERZEICHNIS --as PERSON", "zuletzt %s", last[0].At.Format(time.RFC3339))
+	c.add("Sicherung", grade(age > 7*r.opt.Limits.Backup, age > r.opt.Limits.Backup), "leitstand backup VERZEICHNIS --as PERSON", "zuletzt %s", when(last[0].At))
 	return nil
 }
 
@@ -264,7 +280,7 @@ func (r *Room) lookMail(ctx context.Context, c *Checkup) error {
 			}
 		}
 	}
-	c.add("Postfächer", grade(failing > 0, boxes < len(r.Catalogue.Kassen)), "leitstand sicknote status zeigt den Grund.", "%d eingerichtet, %d gestört", boxes, failing)
-	c.add("Zurückgelegtes", grade(overdue > 0, false), "leitstand sicknote list IK --class held", "%d über der Frist", overdue)
+	c.add("Postfächer", grade(failing > 0, boxes < len(r.Catalogue.Kassen)), "leitstand sicknote status zeigt den Grund; fehlende unter mail in "+ConfigFile+" eintragen, für jede Kasse eines.", "%d eingerichtet, %d gestört", boxes, failing)
+	c.add("Zurückgelegtes", grade(overdue > 0, false), "Ansehen und entscheiden: leitstand sicknote list IK --class held", "%d über der Frist", overdue)
 	return nil
 }

@@ -20,7 +20,7 @@ import (
 
 // lookTimeSource asks the kernel whether something keeps the clock right.
 func (r *Room) lookTimeSource(_ context.Context, c *Checkup) error {
-	synced, off, err := timeSource()
+	synced, off, err := r.timeSource()
 	if err != nil {
 		c.add("Zeitquelle", Warn, "Zeitquelle des Rechners von Hand prüfen.", "%v", err)
 		return nil
@@ -81,7 +81,7 @@ func (r *Room) lookAlarm(ctx context.Context, c *Checkup) error {
 		c.add("Probealarm", Warn, todo, "noch keiner")
 		return nil
 	}
-	c.add("Probealarm", grade(false, !answered || c.At.Sub(at) > 90*24*time.Hour), todo, "zuletzt %s, %s", at.Format(time.RFC3339),
+	c.add("Probealarm", grade(false, !answered || c.At.Sub(at) > 90*24*time.Hour), todo, "zuletzt %s, %s", when(at),
 		map[bool]string{true: "quittiert", false: "nicht quittiert"}[answered])
 	return nil
 }
@@ -98,7 +98,7 @@ func (r *Room) lookWitness(ctx context.Context, c *Checkup) error {
 		return nil
 	}
 	age := c.At.Sub(last.At)
-	c.add("Zeuge", grade(false, age > r.opt.Limits.WitnessAge), todo, "zuletzt %s", last.At.Format(time.RFC3339))
+	c.add("Zeuge", grade(false, age > r.opt.Limits.WitnessAge), todo, "zuletzt %s", when(last.At))
 	return nil
 }
 

@@ -73,7 +73,7 @@ func (r *Room) lookGrowth(_ context.Context, c *Checkup) error {
 		return err
 	}
 	if len(all) == 0 || c.At.Sub(all[0].At) < growthLeast {
-		c.add("Wachstum", Good, "", "%.1f MB; für eine Vorhersage noch zu kurz beobachtet", float64(size)/1e6)
+		c.add("Wachstum", Good, "", "%s MB; für eine Vorhersage noch zu kurz beobachtet", comma(float64(size)/1e6))
 		return nil
 	}
 	var s syscall.Statfs_t
@@ -82,12 +82,12 @@ func (r *Room) lookGrowth(_ context.Context, c *Checkup) error {
 	}
 	perDay := float64(size-all[0].Size) / (c.At.Sub(all[0].At).Hours() / 24)
 	if perDay < 1 {
-		c.add("Wachstum", Good, "", "%.1f MB, wächst nicht", float64(size)/1e6)
+		c.add("Wachstum", Good, "", "%s MB, wächst nicht", comma(float64(size)/1e6))
 		return nil
 	}
 	days := float64(s.Bavail*uint64(s.Bsize)) / perDay
 	limit := float64(r.opt.Limits.DiskDays)
 	c.add("Wachstum", grade(days < limit/7, days < limit), "Platz schaffen, bevor er fehlt: Sicherungen auslagern oder größere Platte.",
-		"%.1f MB, +%.1f MB am Tag: voll in %.0f Tagen", float64(size)/1e6, perDay/1e6, min(days, 9999))
+		"%s MB, +%s MB am Tag: voll in %.0f Tagen", comma(float64(size)/1e6), comma(perDay/1e6), min(days, 9999))
 	return nil
 }

@@ -13,6 +13,8 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
+	"sync"
 	"time"
 
 	"leitstand/base/db"
@@ -30,9 +32,6 @@ type Heartbeat struct {
 	MailTo    string
 	MailEvery time.Duration
 	Mail      *warning.MailWay
-	// Notify is told how the room does after every beat, such as the supervisor
-	// that restarts it; nil: nobody.
-	Notify func(Vitals)
 }
 
 // Beat is what an outside watcher sees.
@@ -79,10 +78,60 @@ func (b Beat) Check(public string) error {
 // beatTimeout bounds one ping, so that a watcher that hangs does not stop the beat.
 const beatTimeout = 10 * time.Second
 
-// RunHeartbeat renews the signal until ctx ends. A room that is not ready does
+// lifeSigns keeps how the last beat went, for the doctor.
+type lifeSigns struct {
+	mu      sync.Mutex
+	running bool
+	err     error
+}
+
+func (l *lifeSigns) set(running bool, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.running, l.err = running, err
+}
+
+func (l *lifeSigns) get() (running bool, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.running, l.err
+}
+
+// ways names where the signal goes.
+func (h Heartbeat) ways() []string {
+	var out []string
+	for _, w := range []struct{ to, name string }{{h.File, "Datei"}, {h.URL, "Adresse"}, {h.MailTo, "Mail"}} {
+		if w.to != "" {
+			out = append(out, w.name)
+		}
+	}
+	return out
+}
+
+// lookLife says whether anybody outside can notice that the room is gone.
+func (r *Room) lookLife(_ context.Context, c *Checkup) error {
+	ways := r.opt.Heartbeat.ways()
+	running, err := r.life.get()
+	switch {
+	case len(ways) == 0:
+		c.add("Lebenszeichen", Warn, "heartbeat in "+ConfigFile+" einrichten (Datei, Adresse oder Mail) und auf einem anderen Rechner beobachten: leitstand watchman", "keines: bleibt der Raum stehen, merkt es draußen niemand")
+	case !running:
+		c.add("Lebenszeichen", Warn, "Den Raum in Betrieb nehmen: leitstand serve", "eingerichtet (%s), der Raum läuft aber nicht", strings.Join(ways, ", "))
+	case err != nil:
+		c.add("Lebenszeichen", Bad, "Den Weg nach draußen in Ordnung bringen, sonst schlägt der Wächter Alarm.", "geht nicht hinaus: %v", err)
+	default:
+		c.add("Lebenszeichen", Good, "", "geht hinaus (%s)", strings.Join(ways, ", "))
+	}
+	return nil
+}
+
+// RunHeartbeat renews the signal of the options until ctx ends. A room that is not ready does
 // not beat: what is wrong is logged and in Vitals. Nor does one whose early
-// warning has stopped reading.
-func (r *Room) RunHeartbeat(ctx context.Context, h Heartbeat) error {
+// warning has stopped reading. notify is told how the room does after every beat,
+// such as the supervisor that restarts it; nil: nobody.
+func (r *Room) RunHeartbeat(ctx context.Context, notify func(Vitals)) error {
+	h := r.opt.Heartbeat
+	defer r.life.set(false, nil)
 	said := ""
 	var mailed time.Time
 	for {
@@ -91,14 +140,15 @@ func (r *Room) RunHeartbeat(ctx context.Context, h Heartbeat) error {
 		if err == nil { // one way that fails keeps the signal from no other
 			err = errors.Join(r.beat(ctx, h, b), r.beatByMail(ctx, h, v, &mailed))
 		}
+		r.life.set(true, err)
 		if err != nil && err.Error() != said && ctx.Err() == nil {
 			r.opt.Log.Error("the dead-man's signal", slog.Any("error", err))
 		}
 		if said = ""; err != nil {
 			said = err.Error()
 		}
-		if h.Notify != nil && ctx.Err() == nil {
-			h.Notify(v)
+		if notify != nil && ctx.Err() == nil {
+			notify(v)
 		}
 		select {
 		case <-ctx.Done():

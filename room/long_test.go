@@ -61,7 +61,7 @@ func TestLongBackupOfOneGigabyte(t *testing.T) {
 	if os.Getenv("LEITSTAND_LONG") == "" {
 		t.Skip("LEITSTAND_LONG is not set: a gigabyte is left out")
 	}
-	r, opt := practiceRoomOf(t, eightyKassen())
+	r, opt := practiceRoomOf(t, eightyKassen(), room.Options{})
 	kassen, err := r.Journals.List(t.Context())
 	if err != nil {
 		t.Fatal(err)

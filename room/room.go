@@ -47,6 +47,7 @@ type Options struct {
 	Warning     *WarningConfig   // nil: from warning.json, if there is one
 	Employers   *EmployersConfig // nil: from employers.json, if there is one
 	Desks       *DesksConfig     // nil: no typed emergency services
+	Heartbeat   Heartbeat        // the dead-man's signal of a room that is served
 	Limits      Limits           // when the room warns; zero values take the defaults
 	// Certificates are files (PEM) whose end the room watches.
 	Certificates []string
@@ -102,9 +103,11 @@ type Room struct {
 	tokens    []*token.Keys // of mailboxes, likewise
 	pulse     pulse
 	doors     atomic.Pointer[Doors] // this room's gateway, while it is open
+	life      lifeSigns
 
 	clock        clockWatch
 	foreignClock bool // the clock is not this machine's
+	timeSource   func() (synced bool, off time.Duration, err error)
 }
 
 // Settings of a room lie in room.json and are written once, by Init.
@@ -165,7 +168,7 @@ func Open(ctx context.Context, opt Options) (_ *Room, err error) {
 	if err := settings.fits(opt); err != nil {
 		return nil, err
 	}
-	r := &Room{opt: opt, pulse: pulse{opened: opt.Clock().UTC()}, Settings: settings, foreignClock: foreign}
+	r := &Room{opt: opt, pulse: pulse{opened: opt.Clock().UTC()}, Settings: settings, foreignClock: foreign, timeSource: timeSource}
 	if r.release, err = db.LockDir(opt.Data); err != nil {
 		return nil, err
 	}

@@ -82,19 +82,19 @@ func until(t *testing.T, what string, is func() bool) {
 // beating runs a room's heartbeat with a clock that the test moves, and counts beats.
 func beating(t *testing.T, h room.Heartbeat) (r *room.Room, clock *atomic.Int64, beats *atomic.Int64, log *bytes.Buffer) {
 	t.Helper()
+	h.Every = time.Second
 	clock, beats, log = new(atomic.Int64), new(atomic.Int64), new(bytes.Buffer)
 	clock.Store(time.Date(2026, 5, 4, 3, 0, 0, 0, time.UTC).Unix())
 	r, err := room.Init(t.Context(), room.Options{
 		Data: filepath.Join(t.TempDir(), "room"), Log: slog.New(slog.NewTextHandler(log, nil)),
-		Clock: func() time.Time { return time.Unix(clock.Load(), 0) },
+		Clock: func() time.Time { return time.Unix(clock.Load(), 0) }, Heartbeat: h,
 	}, room.Setup{Name: "Ü", Exercise: true, Catalogue: small(), People: room.PracticePeople(), Owner: "operator"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(t.Context())
-	h.Every, h.Notify = time.Second, func(room.Vitals) { beats.Add(1) }
 	done := make(chan error, 1)
-	go func() { done <- r.RunHeartbeat(ctx, h) }()
+	go func() { done <- r.RunHeartbeat(ctx, func(room.Vitals) { beats.Add(1) }) }()
 	t.Cleanup(func() {
 		stop()
 		if err := errors.Join(<-done, r.Close()); err != nil {

@@ -12,6 +12,7 @@ import (
 	"io"
 	"log/slog"
 	"math/big"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -59,11 +60,6 @@ func findings(t *testing.T, r *room.Room, probe bool) map[string]room.Finding {
 }
 
 func TestARoomThatWorksIsReadyAndBeats(t *testing.T) {
-	r, _ := practiceRoom(t)
-	v := r.Vitals(t.Context())
-	if !v.Ready || v.DiskFree == 0 || v.DataSize == 0 || v.LedgerSize == 0 || v.WriteTook == 0 || v.Cells["running"] == 0 {
-		t.Errorf("%+v", v)
-	}
 	pings := make(chan room.Beat, 10)
 	up := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, req *http.Request) {
 		b, err := io.ReadAll(req.Body)
@@ -78,9 +74,14 @@ func TestARoomThatWorksIsReadyAndBeats(t *testing.T) {
 	}))
 	defer up.Close()
 	file := filepath.Join(t.TempDir(), "beat")
+	r, _ := practiceRoomOf(t, catalogue.Example(1), room.Options{Heartbeat: room.Heartbeat{Every: time.Second, File: file, URL: up.URL}})
+	v := r.Vitals(t.Context())
+	if !v.Ready || v.DiskFree == 0 || v.DataSize == 0 || v.LedgerSize == 0 || v.WriteTook == 0 || v.Cells["running"] == 0 {
+		t.Errorf("%+v", v)
+	}
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- r.RunHeartbeat(ctx, room.Heartbeat{Every: time.Second, File: file, URL: up.URL}) }()
+	go func() { done <- r.RunHeartbeat(ctx, nil) }()
 	first, second := <-pings, <-pings
 	stop()
 	if err := <-done; err != nil {
@@ -99,7 +100,10 @@ func TestARoomThatWorksIsReadyAndBeats(t *testing.T) {
 func TestAnExerciseRoomPingsNobodyOutside(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "again")
 	var log bytes.Buffer
-	r, err := room.Init(t.Context(), room.Options{Data: dir, Log: slog.New(slog.NewTextHandler(&log, nil))}, room.Setup{
+	file := filepath.Join(t.TempDir(), "beat")
+	r, err := room.Init(t.Context(), room.Options{
+		Data: dir, Log: slog.New(slog.NewTextHandler(&log, nil)), Heartbeat: room.Heartbeat{Every: time.Minute, File: file, URL: "http://192.0.2.1/secret"},
+	}, room.Setup{
 		Name: "Ü", Exercise: true, Catalogue: small(), People: room.PracticePeople(), Owner: "operator",
 	})
 	if err != nil {
@@ -108,8 +112,7 @@ func TestAnExerciseRoomPingsNobodyOutside(t *testing.T) {
 	defer r.Close()
 	ctx, stop := context.WithTimeout(t.Context(), 500*time.Millisecond)
 	defer stop()
-	file := filepath.Join(t.TempDir(), "beat")
-	if err := r.RunHeartbeat(ctx, room.Heartbeat{Every: time.Minute, File: file, URL: "http://192.0.2.1/secret"}); err != nil {
+	if err := r.RunHeartbeat(ctx, nil); err != nil {
 		t.Error(err)
 	}
 	if !strings.Contains(log.String(), room.ErrFarPing.Error()) || strings.Contains(log.String(), "secret") {
@@ -122,15 +125,15 @@ func TestAnExerciseRoomPingsNobodyOutside(t *testing.T) {
 
 func TestARoomWhoseTimedWorkIsSilentIsNotReady(t *testing.T) {
 	now := time.Date(2026, 5, 4, 3, 0, 0, 0, time.UTC)
-	r := nightRoom(t, &now, room.Options{})
+	file := filepath.Join(t.TempDir(), "beat")
+	r := nightRoom(t, &now, room.Options{Heartbeat: room.Heartbeat{Every: time.Minute, File: file}})
 	if v := r.Vitals(t.Context()); !v.Ready {
 		t.Fatalf("%v", v.Problems)
 	}
 	now = now.Add(10 * time.Minute)
-	file := filepath.Join(t.TempDir(), "beat")
 	ctx, stop := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer stop()
-	if err := r.RunHeartbeat(ctx, room.Heartbeat{Every: time.Minute, File: file}); err != nil {
+	if err := r.RunHeartbeat(ctx, nil); err != nil {
 		t.Error(err)
 	}
 	if v := r.Vitals(t.Context()); v.Ready || !strings.Contains(strings.Join(v.Problems, " "), "timed work has not gone well for 10m0s") {
@@ -141,21 +144,30 @@ func TestARoomWhoseTimedWorkIsSilentIsNotReady(t *testing.T) {
 	}
 }
 
-// certificate writes one that ends then.
+// certificate writes one for loopback that ends then, with its key beside it.
 func certificate(t *testing.T, end time.Time) string {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: end.Add(-time.Hour), NotAfter: end}
+	c := &x509.Certificate{
+		SerialNumber: big.NewInt(1), NotBefore: end.Add(-100 * 24 * time.Hour), NotAfter: end,
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
+	}
 	der, err := x509.CreateCertificate(rand.Reader, c, c, &key.PublicKey, key)
 	if err != nil {
 		t.Fatal(err)
 	}
-	file := filepath.Join(t.TempDir(), "c.pem")
-	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600); err != nil {
+	secret, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
 		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "c.pem")
+	for name, block := range map[string]*pem.Block{file: {Type: "CERTIFICATE", Bytes: der}, strings.TrimSuffix(file, ".pem") + ".key": {Type: "PRIVATE KEY", Bytes: secret}} {
+		if err := os.WriteFile(name, pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	return file
 }
@@ -217,7 +229,7 @@ func TestTheDoctorForetellsWhenTheDiskIsFull(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(r.Data(), "more"), make([]byte, 50_000_000), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if f := findings(t, r, false)["Wachstum"]; f.Health == room.Good || !strings.Contains(f.Text, "+50.") {
+	if f := findings(t, r, false)["Wachstum"]; f.Health == room.Good || !strings.Contains(f.Text, "+50,") {
 		t.Errorf("%+v", f)
 	}
 }

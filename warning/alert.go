@@ -137,6 +137,9 @@ func (a *Alerter) plan(ctx context.Context, tx *db.Tx, now time.Time) error {
 	return nil
 }
 
+// Reaches says whether there is a way to a person outside the room.
+func (a *Alerter) Reaches(person string) bool { return a.channels(person)[0] != noContact }
+
 func (a *Alerter) channels(person string) []string {
 	c := a.Contacts[person]
 	var out []string

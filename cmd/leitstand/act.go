@@ -65,6 +65,9 @@ func (f roomFlags) optionsOf(a *app, conf *config) (opt room.Options, err error)
 	if opt.Connections, err = conf.connections(); err != nil {
 		return opt, err
 	}
+	if opt.Heartbeat, err = conf.heartbeat(); err != nil {
+		return opt, err
+	}
 	if opt.Warning, err = conf.warning(); err != nil {
 		return opt, err
 	}

@@ -70,6 +70,31 @@ func (q *asker) optional(question string) (string, error) {
 	return answer, err
 }
 
+// optionalValid is optional for an answer that check accepts: others are asked again.
+func (q *asker) optionalValid(question string, check func(string) error) (string, error) {
+	for {
+		answer, err := q.optional(question)
+		if err != nil || answer == "" {
+			return answer, err
+		}
+		bad := check(answer)
+		if bad == nil {
+			return answer, nil
+		}
+		if q.tty == nil {
+			return "", fmt.Errorf("%s: %w", question, bad)
+		}
+		q.say("   %v", bad)
+	}
+}
+
+// wipe takes what was shown off a terminal, and out of its memory of lines.
+func (q *asker) wipe() {
+	if q.tty != nil {
+		fmt.Fprint(q.out, "\x1b[H\x1b[2J\x1b[3J")
+	}
+}
+
 // valid asks until check accepts. Scripted answers are not asked twice: the next
 // line answers another question.
 func (q *asker) valid(question, proposal string, check func(string) error) (string, error) {

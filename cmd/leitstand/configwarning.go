@@ -115,6 +115,13 @@ func (c *config) mailWay() (*warning.MailWay, error) {
 	return way, nil
 }
 
+// heartbeat is the dead-man's signal.
+func (c *config) heartbeat() (room.Heartbeat, error) {
+	h := c.Heartbeat
+	mail, err := c.mailWay()
+	return room.Heartbeat{Every: h.Every, File: h.File, URL: h.URL, MailTo: h.MailTo, MailEvery: h.MailEvery, Mail: mail}, err
+}
+
 // warning is the early warning, nil when the file says nothing about it.
 func (c *config) warning() (*room.WarningConfig, error) {
 	if !c.says("warning") {

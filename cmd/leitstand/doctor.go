@@ -49,8 +49,19 @@ func printCheckup(a *app, up room.Checkup) error {
 		return err
 	}
 	fmt.Fprintf(a.stdout, "\nBereitschaft: %d %%\n", up.Score)
-	for _, f := range up.Findings {
-		if f.Todo != "" {
+	for _, part := range []struct {
+		health room.Health
+		title  string
+	}{{room.Bad, "Zuerst, vor einer Krise:"}, {room.Warn, "Danach, bald:"}} {
+		title := part.title
+		for _, f := range up.Findings {
+			if f.Health != part.health {
+				continue
+			}
+			if title != "" {
+				fmt.Fprintf(a.stdout, "\n%s\n", title)
+			}
+			title = ""
 			fmt.Fprintf(a.stdout, "- %s: %s\n", f.Name, f.Todo)
 		}
 	}

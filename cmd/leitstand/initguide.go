@@ -22,7 +22,7 @@ import (
 // nothing unasked.
 func (c *initCmd) guide(a *app) error {
 	q := newAsker(a)
-	q.say("Einrichtung eines Raums in %s. Enter nimmt den Vorschlag in [Klammern]; Strg-C hört auf, was bestätigt ist, bleibt.", c.Data)
+	q.say("Einrichtung eines Raums in %s.\nEnter nimmt den Vorschlag in [Klammern]. Strg-C hört auf; was bestätigt ist, bleibt, und ein zweiter Aufruf setzt fort.", c.Data)
 	if !room.Exists(c.Data) {
 		if err := c.guideRoom(a, q); err != nil {
 			return err
@@ -35,7 +35,7 @@ func (c *initCmd) guide(a *app) error {
 			return err
 		}
 	}
-	q.say("\nFertig. Was noch zu tun ist, sagt:\n  leitstand doctor --data %s\nWeiter mit:\n  leitstand serve --data %s", c.Data, c.Data)
+	q.say("\nFertig. Was noch zu tun ist (Sicherung, Schlüssel auf Papier, Zeuge, Vertretungen), sagt:\n  leitstand doctor --data %s\nDas Handbuch für die Nacht, zweimal drucken:\n  leitstand manual\nWeiter mit:\n  leitstand serve --data %s", c.Data, c.Data)
 	return nil
 }
 
@@ -115,7 +115,7 @@ func (c *initCmd) guideCatalogue(q *asker) (*catalogue.Catalogue, error) {
 const minPassphrase = 16
 
 func guidePassphrase(q *asker) ([]byte, error) {
-	q.say("\n3. Die Passphrase verschließt die Schlüssel aller Notbetriebsbücher. Sie liegt nirgends: ohne sie bleibt verschlossen,\n   was angenommen wurde. Aufschreiben, zwei Umschläge, zwei Orte.")
+	q.say("\n3. Die Passphrase verschließt die Schlüssel aller Notbetriebsbücher. Sie liegt nirgends: ohne sie bleibt verschlossen,\n   was angenommen wurde. Auf Papier, in zwei Umschläge, an zwei Orte.")
 	if q.tty != nil {
 		own, err := q.yes("Soll eine erzeugt werden?", true)
 		if err != nil {
@@ -124,12 +124,16 @@ func guidePassphrase(q *asker) ([]byte, error) {
 		if own {
 			made := strings.Join(slices.Collect(chunks(rand.Text()[:24], 4)), "-")
 			q.say("\n      %s\n", made)
-			_, err := q.valid("Zur Probe abtippen", "", func(s string) error {
+			_, err := q.valid("Aufschreiben, dann zur Probe abtippen", "", func(s string) error {
 				if !strings.EqualFold(s, made) {
 					return errors.New("das ist sie nicht")
 				}
 				return nil
 			})
+			if err == nil {
+				q.wipe() // who comes by later must not read it
+				q.say("   Richtig. Der Bildschirm ist geleert.")
+			}
 			return []byte(made), err
 		}
 	}
@@ -174,16 +178,22 @@ func (c *initCmd) guideFirst(q *asker, cat *catalogue.Catalogue) ([]access.Perso
 	}
 	q.say("   Zuerst jemand mit der Rolle Leitung des Stabs, dann eine zweite Person; weitere folgen gleich.")
 	var out []access.Person
+	var kassen []string
+	for _, k := range cat.Kassen {
+		kassen = append(kassen, string(k.ID))
+	}
+	sayRoles(q)
 	for len(out) < 2 {
-		p, err := guidePerson(q, cat, out)
+		var need access.Role
+		if len(out) == 0 {
+			need = access.CrisisLead
+		}
+		p, err := guidePerson(q, kassen, out, need)
 		if err != nil {
 			return nil, err
 		}
-		if p.ID == "" || len(out) == 0 && !p.Has(access.CrisisLead) {
-			bad := errors.New("die erste Person braucht die Rolle Leitung des Stabs (1), damit sie weitere eintragen kann")
-			if p.ID == "" {
-				bad = errors.New("zwei Personen sind das Mindeste")
-			}
+		if p.ID == "" {
+			bad := errors.New("zwei Personen sind das Mindeste")
 			if q.tty == nil {
 				return nil, bad
 			}
@@ -193,6 +203,18 @@ func (c *initCmd) guideFirst(q *asker, cat *catalogue.Catalogue) ([]access.Perso
 		out = append(out, p)
 	}
 	return out, nil
+}
+
+// sayRoles lists the roles with their numbers.
+func sayRoles(q *asker) {
+	var b strings.Builder
+	for i, r := range roleNames {
+		fmt.Fprintf(&b, "   %d %s", i+1, r.name)
+		if i == 3 {
+			b.WriteString("\n")
+		}
+	}
+	q.say("%s", b.String())
 }
 
 // roleNames are the roles as people call them, in the order in which they are asked.
@@ -209,11 +231,18 @@ var roleNames = [...]struct {
 	{access.Auditor, "Revision"},
 }
 
-// guidePerson asks for one person; without an id there is none.
-func guidePerson(q *asker, cat *catalogue.Catalogue, have []access.Person) (access.Person, error) {
+// guidePerson asks for one person; without an id there is none. need is a role
+// that the person must have, or "".
+func guidePerson(q *asker, kassen []string, have []access.Person, need access.Role) (access.Person, error) {
 	p := access.Person{Active: true}
 	var err error
-	if p.ID, err = q.optional("Kennung der nächsten Person, etwa anna.b"); err != nil || p.ID == "" {
+	p.ID, err = q.optionalValid("Kennung der nächsten Person, etwa anna.b", func(s string) error {
+		if access.CheckID(s) != nil {
+			return errors.New("2 bis 40 Zeichen: kleine Buchstaben ohne Umlaute, Ziffern, Punkt, Strich; vorn ein Buchstabe")
+		}
+		return nil
+	})
+	if err != nil || p.ID == "" {
 		return p, err
 	}
 	for _, h := range have {
@@ -225,12 +254,10 @@ func guidePerson(q *asker, cat *catalogue.Catalogue, have []access.Person) (acce
 	if p.Name, err = q.valid("Name", p.Name, notEmpty); err != nil {
 		return p, err
 	}
-	var list []string
-	for i, r := range roleNames {
-		list = append(list, fmt.Sprintf("%d %s", i+1, r.name))
-	}
-	_, err = q.valid("Rollen ("+strings.Join(list, ", ")+"; mehrere mit Komma)", "", func(s string) (err error) {
-		p.Roles, err = rolesOf(s)
+	_, err = q.valid("Rollen (Nummern, mehrere mit Komma)", "", func(s string) (err error) {
+		if p.Roles, err = rolesOf(s); err == nil && need != "" && !p.Has(need) {
+			err = errors.New("die erste Person braucht die Rolle Leitung des Stabs (1), damit sie weitere eintragen kann")
+		}
 		return err
 	})
 	if err != nil {
@@ -238,19 +265,21 @@ func guidePerson(q *asker, cat *catalogue.Catalogue, have []access.Person) (acce
 	}
 	if p.Has(access.KasseDelegate) {
 		_, err = q.valid("IK der Kasse", string(p.Kasse), func(s string) error {
-			if p.Kasse = catalogue.KasseID(s); cat == nil {
-				return nil
-			}
-			if _, ok := cat.Kasse(p.Kasse); !ok {
-				return fmt.Errorf("die Kasse %q steht nicht im Katalog", s)
-			}
-			return nil
+			p.Kasse = catalogue.KasseID(s)
+			return inCatalogue(kassen, s)
 		})
 	}
 	if err == nil {
 		err = p.Check()
 	}
 	return p, err
+}
+
+func inCatalogue(kassen []string, ik string) error {
+	if !slices.Contains(kassen, ik) {
+		return fmt.Errorf("die Kasse %q steht nicht im Katalog", ik)
+	}
+	return nil
 }
 
 func notEmpty(s string) error {
@@ -285,9 +314,14 @@ func (c *initCmd) guidePeople(a *app, q *asker) error {
 	if err != nil {
 		return err
 	}
+	kassen, err := c.kassen(a)
+	if err != nil {
+		return err
+	}
 	q.say("\nWeitere Personen (im Raum: %d)", len(people))
+	sayRoles(q)
 	for {
-		p, err := guidePerson(q, nil, people)
+		p, err := guidePerson(q, kassen, people, "")
 		if err != nil {
 			return err
 		}
@@ -299,6 +333,7 @@ func (c *initCmd) guidePeople(a *app, q *asker) error {
 		}
 		people = append(slices.DeleteFunc(people, func(h access.Person) bool { return h.ID == p.ID }), p)
 	}
+	var thin []string
 	for _, r := range roleNames {
 		n := 0
 		for _, p := range people {
@@ -307,15 +342,18 @@ func (c *initCmd) guidePeople(a *app, q *asker) error {
 			}
 		}
 		if n < 2 && r.role != access.KasseDelegate {
-			q.say("   Hinweis: Rolle %s: %d besetzt; zwei sind das Mindeste für Tag und Nacht.", r.name, n)
+			thin = append(thin, fmt.Sprintf("%s (%d)", r.name, n))
 		}
+	}
+	if len(thin) > 0 {
+		q.say("   Hinweis: zwei sind das Mindeste für Tag und Nacht; noch fehlt jemand bei:\n   %s.", strings.Join(thin, ", "))
 	}
 	return nil
 }
 
 // guideMail adds mailboxes until Enter and probes them.
 func (c *initCmd) guideMail(a *app, q *asker) error {
-	q.say("\n5. Postfächer der eAU-Annahme im Notbetrieb. Viele auf einmal: leitstand init --data %s --mailboxes LISTE.csv", c.Data)
+	q.say("\n5. Postfächer der eAU-Annahme im Notbetrieb. Viele auf einmal:\n   leitstand init --data %s --mailboxes LISTE.csv", c.Data)
 	if c.Mailboxes != "" {
 		boxes, err := readMailboxes(c.Mailboxes)
 		if err == nil {
@@ -325,8 +363,12 @@ func (c *initCmd) guideMail(a *app, q *asker) error {
 			return err
 		}
 	}
+	kassen, err := c.kassen(a)
+	if err != nil {
+		return err
+	}
 	for {
-		kasse, err := q.optional("IK der Kasse mit dem nächsten Postfach")
+		kasse, err := q.optionalValid("IK der Kasse mit dem nächsten Postfach", func(s string) error { return inCatalogue(kassen, s) })
 		if err != nil {
 			return err
 		}
@@ -367,7 +409,7 @@ func (c *initCmd) guideMailbox(a *app, q *asker, kasse string) (m mailboxConfig,
 		return nil
 	})
 	ask(&m.Address, "Mailadresse", "", notEmpty)
-	ask(&m.POP3, "POP3-Server (Name:Port)", "", hostPort)
+	ask(&m.POP3, "POP3-Server (Name:Port)", "", nameAndPort)
 	ask(&m.Security, "Verschlüsselung (tls, stls, plain)", "tls", func(s string) error {
 		if !slices.Contains([]string{"tls", "stls", "plain"}, s) {
 			return errors.New("tls, stls oder plain")
@@ -393,8 +435,26 @@ func (c *initCmd) guideMailbox(a *app, q *asker, kasse string) (m mailboxConfig,
 	if err := os.WriteFile(file, []byte(password+"\n"), 0o600); err != nil {
 		return m, fmt.Errorf("keeping the password: %w", err)
 	}
-	m.SMTP, err = q.optional("SMTP-Server für Antworten (Name:Port)")
+	m.SMTP, err = q.optionalValid("SMTP-Server für Antworten (Name:Port)", nameAndPort)
 	return m, err
+}
+
+func nameAndPort(s string) error {
+	if hostPort(s) != nil {
+		return errors.New("Name und Port werden erwartet, etwa kim.example:995")
+	}
+	return nil
+}
+
+// kassen are the IK of all Kassen of the room.
+func (c *initCmd) kassen(a *app) ([]string, error) {
+	placements, err := c.placements(a)
+	out := make([]string, len(placements))
+	for i, p := range placements {
+		out[i], _, _ = strings.Cut(p, "/")
+	}
+	slices.Sort(out)
+	return slices.Compact(out), err
 }
 
 func (c *initCmd) guideProbe(a *app, q *asker) error {
@@ -408,7 +468,7 @@ func (c *initCmd) guideProbe(a *app, q *asker) error {
 	}
 	err = (&sicknoteProbeCmd{roomFlags: c.roomFlags}).Run(a)
 	if err != nil { // the set-up goes on: doctor asks again
-		q.say("   Noch nicht alle Postfächer sind zu gebrauchen (%v). Erneut: leitstand sicknote probe", err)
+		q.say("   Noch nicht alle Postfächer sind zu gebrauchen. Die Einrichtung geht weiter; erneut: leitstand sicknote probe --data %s", c.Data)
 	}
 	return nil
 }

@@ -66,21 +66,13 @@ func serveAdmin(ctx context.Context, look func(context.Context) room.Vitals, add
 // the dead-man's signal, the supervisor. rest says when the room is up.
 func watched(ctx context.Context, a *app, r *room.Room, conf *config, rest func(ctx context.Context, up func()) error) error {
 	super := newSupervisor()
-	mail, err := conf.mailWay()
-	if err != nil {
-		return err
-	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return rest(ctx, func() { super.tell(ctx, "READY=1") }) })
 	g.Go(func() error {
 		return serveAdmin(ctx, r.Vitals, conf.Admin.Listen, func(addr string) { fmt.Fprintf(a.stderr, "Überwachung: http://%s/metrics\n", addr) })
 	})
 	g.Go(func() error {
-		return r.RunHeartbeat(ctx, room.Heartbeat{
-			Every: conf.Heartbeat.Every, File: conf.Heartbeat.File, URL: conf.Heartbeat.URL,
-			MailTo: conf.Heartbeat.MailTo, MailEvery: conf.Heartbeat.MailEvery, Mail: mail,
-			Notify: func(v room.Vitals) { super.beat(ctx, v) },
-		})
+		return r.RunHeartbeat(ctx, func(v room.Vitals) { super.beat(ctx, v) })
 	})
 	return g.Wait()
 }
