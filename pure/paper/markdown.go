@@ -196,11 +196,14 @@ func (b *book) block(bl block) {
 	}
 }
 
-// room begins a new page when less than mm are left.
-func (b *book) room(mm float64) {
-	if _, h := b.p.GetPageSize(); b.p.GetY()+mm > h-18 {
-		b.p.AddPage()
+// room begins a new page when less than mm are left, and says whether it did.
+func (b *book) room(mm float64) bool {
+	_, h := b.p.GetPageSize()
+	if b.p.GetY()+mm <= h-18 {
+		return false
 	}
+	b.p.AddPage()
+	return true
 }
 
 // heading keeps a section's first lines with it.
@@ -246,7 +249,7 @@ func (b *book) code(lines []string) {
 		wrapped := b.split(command, b.w-9)
 		b.room(float64(len(wrapped)+1)*5 + 1)
 		x, y := b.p.GetXY()
-		if strings.HasPrefix(l, "leitstand ") {
+		if strings.HasPrefix(l, "leitstand ") || strings.HasPrefix(l, "systemctl ") { // each is an act of its own
 			b.p.Rect(x, y+1, 3.2, 3.2, "D")
 		}
 		for _, part := range wrapped {
@@ -273,32 +276,47 @@ func (b *book) split(s string, w float64) []string {
 	return out
 }
 
-// table sets rows whose cells wrap; the first row is the heading.
+// table sets rows whose cells wrap; the first row is the heading, which every
+// page repeats.
 func (b *book) table(rows [][]string) {
 	if len(rows) == 0 {
 		return
 	}
 	width := b.w / float64(len(rows[0]))
 	for i, row := range rows {
-		b.p.SetFont("Helvetica", map[bool]string{true: "B"}[i == 0], 10)
-		var set [][]string
-		height := 1
-		for _, c := range row {
-			l := b.split(plain(c), width-3)
-			set, height = append(set, l), max(height, len(l))
+		style := map[bool]string{true: "B"}[i == 0]
+		set, height := b.wrapped(row, style, width)
+		if b.room(height) && i > 0 {
+			head, h := b.wrapped(rows[0], "B", width)
+			b.row(head, h, width)
+			b.p.SetFont("Helvetica", style, 10)
 		}
-		b.room(float64(height)*5 + 2)
-		x, y := b.p.GetXY()
-		for j, cell := range set {
-			for k, l := range cell {
-				b.p.SetXY(x+float64(j)*width, y+1+float64(k)*5)
-				b.p.CellFormat(width-2, 5, l, "", 0, "L", false, 0, "")
-			}
-		}
-		b.p.SetXY(x, y+float64(height)*5+2)
-		b.p.Line(x, b.p.GetY(), x+b.w, b.p.GetY())
+		b.row(set, height, width)
 	}
 	b.p.Ln(4)
+}
+
+// wrapped are the lines of a row's cells, and how high the row is in mm. It sets the font.
+func (b *book) wrapped(row []string, style string, width float64) (set [][]string, height float64) {
+	b.p.SetFont("Helvetica", style, 10)
+	most := 1
+	for _, c := range row {
+		l := b.split(plain(c), width-3)
+		set, most = append(set, l), max(most, len(l))
+	}
+	return set, float64(most)*5 + 2
+}
+
+func (b *book) row(set [][]string, height, width float64) {
+	x, y := b.p.GetXY()
+	for j, cell := range set {
+		for k, l := range cell {
+			b.p.SetXY(x+float64(j)*width, y+1+float64(k)*5)
+			b.p.CellFormat(width-2, 5, l, "", 0, "L", false, 0, "")
+		}
+	}
+	b.p.SetXY(x, y+height)
+	b.p.Line(x, b.p.GetY(), x+b.w, b.p.GetY())
 }
 
 // plain is text without marks.

@@ -65,3 +65,27 @@ func FuzzMarkdown(f *testing.F) {
 		}
 	})
 }
+
+// TestEveryPageOfATableHasItsHeading prints a table that needs more than one page.
+func TestEveryPageOfATableHasItsHeading(t *testing.T) {
+	var out bytes.Buffer
+	text := "# Titel\n\n| was man sieht | was es heißt |\n|---|---|\n" + strings.Repeat("| etwas | etwas anderes |\n", 90)
+	if err := (Manual{Text: text}).PDF(&out); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("pdftotext", "-layout", "-", "-")
+	cmd.Stdin = &out
+	got, err := cmd.Output()
+	if errors.Is(err, exec.ErrNotFound) {
+		t.Skip("pdftotext is not installed: suite left out")
+	}
+	pages := strings.Split(strings.TrimSuffix(string(got), "\f"), "\f")[1:] // the first is the title
+	for i, p := range pages {
+		if !strings.HasPrefix(strings.TrimSpace(p), "was man sieht") {
+			t.Errorf("page %d of %d begins without the heading (%v):\n%.200s", i+1, len(pages), err, p)
+		}
+	}
+	if len(pages) < 3 || strings.Count(string(got), "etwas anderes") != 90 {
+		t.Errorf("%d pages, %d rows", len(pages), strings.Count(string(got), "etwas anderes"))
+	}
+}
