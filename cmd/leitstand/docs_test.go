@@ -56,10 +56,12 @@ func unknownWords(n *kong.Node, line string) (problems []string) {
 	known := slices.Collect(flagNames(n))
 	for word := range strings.FieldsSeq(line) {
 		if name, isFlag := strings.CutPrefix(word, "--"); isFlag {
-			name, _, _ = strings.Cut(name, "=")
-			name = strings.TrimRight(name, "],.;:)…")
-			if name != "" && !slices.Contains(known, name) {
-				problems = append(problems, "no flag --"+name)
+			for name := range strings.SplitSeq(name, "|--") { // either of them
+				name, _, _ = strings.Cut(name, "=")
+				name = strings.TrimRight(name, "],.;:)…")
+				if name != "" && !slices.Contains(known, name) {
+					problems = append(problems, "no flag --"+name)
+				}
 			}
 			continue
 		}
