@@ -134,8 +134,14 @@ func (q *asker) secret(question string) (string, error) {
 		answer, err := q.line(question, "")
 		return answer, err
 	}
+	fd := int(q.tty.Fd())
+	before, err := term.MakeRaw(fd) // before the question shows: what somebody pastes at once must not appear either
+	if err != nil {
+		return "", fmt.Errorf("hiding a secret: %w", err)
+	}
 	fmt.Fprint(q.out, question+" (wird nicht angezeigt): ")
-	b, err := term.ReadPassword(int(q.tty.Fd()))
+	b, err := term.ReadPassword(fd)
+	err = errors.Join(err, term.Restore(fd, before))
 	fmt.Fprintln(q.out)
 	if err != nil {
 		return "", fmt.Errorf("reading a secret: %w", err)
