@@ -244,19 +244,7 @@ func (p *player) books(ctx context.Context, r *Result) error {
 	n := &r.SickNotes
 	n.Sent, n.Lost, n.Doubled = int64(c.Sent), int64(c.Lost), int64(c.Doubled)
 	for _, rec := range received {
-		switch {
-		case rec.Via == ViaMail && rec.Status == StatusAccepted:
-			n.Accepted++
-		case rec.Via == ViaMail && rec.Status == StatusDuplicate:
-			n.Duplicates++
-		case rec.Via == ViaMail && rec.Status == StatusHeld:
-			n.Held++
-		case rec.Via == ViaMail && rec.Status == StatusRefused:
-			n.Refused++
-		case rec.Via == ViaHandover && rec.Status == StatusDuplicate: // it was accepted twice, once on each side
-			n.Accepted--
-			n.Duplicates++
-		}
+		n.received(rec)
 		if rec.Status == StatusHeld && len(r.Held) < maxHeldShown {
 			r.Held = append(r.Held, HeldItem{Kasse: rec.Kasse, ID: rec.ID, File: files[rec.SHA256], Reason: rec.Reason})
 		}
@@ -290,6 +278,23 @@ func (p *player) books(ctx context.Context, r *Result) error {
 		n.Open += counts.Open
 	}
 	return p.keepBooks()
+}
+
+// received counts what a regular system wrote down.
+func (n *SickNotes) received(rec Received) {
+	switch {
+	case rec.Via == ViaMail && rec.Status == StatusAccepted:
+		n.Accepted++
+	case rec.Via == ViaMail && rec.Status == StatusDuplicate:
+		n.Duplicates++
+	case rec.Via == ViaMail && rec.Status == StatusHeld:
+		n.Held++
+	case rec.Via == ViaMail && rec.Status == StatusRefused:
+		n.Refused++
+	case rec.Via == ViaHandover && rec.Status == StatusDuplicate: // it was accepted twice, once on each side
+		n.Accepted--
+		n.Duplicates++
+	}
 }
 
 // fileNames finds the files of --eau by the SHA-256 of their content.

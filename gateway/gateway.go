@@ -224,20 +224,26 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		g.notice(w, r, d)
 	case operation.ModeEmergency:
-		if h := g.Emergency[service(d.Placement)]; h != nil && serves(h, r) {
-			g.emergency(w, r, d, h)
-			return
-		}
-		if g.Relay != nil && !relayed(r) {
-			g.relay(w, r, d)
-			return
-		}
-		g.atDesk(w, r, d)
+		g.substitute(w, r, d)
 	case operation.ModeBuffer:
 		g.keep(w, r, d)
 	case operation.ModeNotice, operation.ModeRefuse:
 		g.notice(w, r, d)
 	}
+}
+
+// substitute answers at a door in emergency operation: by a handler of its own, by the
+// room's gateway, or by taking the request in.
+func (g *Gateway) substitute(w http.ResponseWriter, r *http.Request, d *Door) {
+	if h := g.Emergency[service(d.Placement)]; h != nil && serves(h, r) {
+		g.emergency(w, r, d, h)
+		return
+	}
+	if g.Relay != nil && !relayed(r) {
+		g.relay(w, r, d)
+		return
+	}
+	g.atDesk(w, r, d)
 }
 
 // emergency hands a request to the emergency path, which must refuse it when the
