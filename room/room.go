@@ -206,17 +206,11 @@ func Open(ctx context.Context, opt Options) (_ *Room, err error) {
 	if err := r.openJournals(place); err != nil {
 		return nil, err
 	}
-	if err := r.openFence(ctx); err != nil {
-		return nil, err
-	}
-	if err := r.startClock(ctx); err != nil {
-		return nil, err
-	}
-	if err := r.upgraded(ctx, upgraded); err != nil {
-		return nil, err
-	}
-	if err := r.noteSuccessions(ctx); err != nil {
-		return nil, err
+	noteUpgrade := func(ctx context.Context) error { return r.upgraded(ctx, upgraded) }
+	for _, step := range []func(context.Context) error{r.openFence, r.startClock, noteUpgrade, r.noteSuccessions} {
+		if err := step(ctx); err != nil {
+			return nil, err
+		}
 	}
 	return r, r.start(ctx)
 }

@@ -159,6 +159,14 @@ func (c *chain) modify(m string, before []string, ph Placeholders) error {
 		c.cmp = opGreater
 	case "gte":
 		c.cmp = opGreaterEq
+	default:
+		return c.timePart(m)
+	}
+	return nil
+}
+
+func (c *chain) timePart(m string) error {
+	switch m {
 	case "minute":
 		c.part = partMinute
 	case "hour":
